@@ -1,0 +1,1 @@
+//! The contract between generated code, the interpreter and the Tepui runtime.

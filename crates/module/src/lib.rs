@@ -1,0 +1,1 @@
+//! Decodes and validates WebAssembly modules for the Tepui runtime.

@@ -1,0 +1,1 @@
+//! What differs per platform: maps, code memory, signals, stubs, frame walk.

@@ -1,0 +1,1 @@
+//! Tepui's optimizing compiler: WebAssembly to Cranelift IR.

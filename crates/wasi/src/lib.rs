@@ -1,0 +1,1 @@
+//! WASI host services and the preview 1 binding for the Tepui runtime.

@@ -1,0 +1,1 @@
+//! Runs WebAssembly specification test scripts.

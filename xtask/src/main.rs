@@ -1,0 +1,3 @@
+//! Chores of the Tepui project: `cargo xtask help` lists them.
+
+fn main() {}
