@@ -60,7 +60,7 @@ impl Plan {
     pub fn new(module: &Module, target: Target, tunables: &Tunables) -> Plan {
         let mut direct = 0;
         let mut indirect = 0;
-        let imported_memories = module.imported_memories();
+        let imported_memories = module.imported_memory_count();
         let memories = module
             .memories()
             .iter()
@@ -87,15 +87,18 @@ impl Plan {
                 MemoryPlan { place, style }
             })
             .collect();
-        let escaped: Vec<FuncIndex> = module.escaped_defined_functions().collect();
+        let escaped: Vec<FuncIndex> = module
+            .escaped_functions()
+            .filter(|index| module.defined_func_index(*index).is_some())
+            .collect();
         let shape = ContextShape {
-            imported_functions: module.imported_functions(),
+            imported_functions: module.imported_function_count(),
             indirect_memories: indirect,
             direct_memories: direct,
-            imported_tables: module.imported_tables(),
-            defined_tables: module.tables().len() as u32 - module.imported_tables(),
-            imported_globals: module.imported_globals(),
-            defined_globals: module.globals().len() as u32 - module.imported_globals(),
+            imported_tables: module.imported_table_count(),
+            defined_tables: module.tables().len() as u32 - module.imported_table_count(),
+            imported_globals: module.imported_global_count(),
+            defined_globals: module.globals().len() as u32 - module.imported_global_count(),
             tags: module.tags().len() as u32,
             escaped_functions: escaped.len() as u32,
         };
