@@ -81,9 +81,7 @@ impl WastRunner {
                 .spawn_scoped(scope, || self.run_here(text));
             match worker.map(ScopedJoinHandle::join) {
                 Ok(Ok(report)) => report,
-                Ok(Err(panic)) => {
-                    failed_script(FailureKind::Panic, (1, 1), panic_message(&*panic))
-                }
+                Ok(Err(panic)) => failed_script(FailureKind::Panic, (1, 1), panic_message(&*panic)),
                 Err(e) => failed_script(
                     FailureKind::Unsupported,
                     (1, 1),

@@ -119,7 +119,11 @@ fn matches(store: &mut Store<()>, actual: &Val, expected: &Ret<'_>) -> Result<bo
             | Ret::RefI31
             | Ret::RefI31Shared,
             _,
-        ) => return Err(Fault::unsupported("references to garbage-collected objects")),
+        ) => {
+            return Err(Fault::unsupported(
+                "references to garbage-collected objects",
+            ));
+        }
         (Ret::Either(cases), _) => {
             for case in cases {
                 if matches(store, actual, case)? {
@@ -196,11 +200,17 @@ pub(crate) fn show(store: &mut Store<()>, value: &Val) -> String {
 }
 
 fn show_f32(bits: u32) -> String {
-    format!("(f32.const {}) with bits {bits:#010x}", f32::from_bits(bits))
+    format!(
+        "(f32.const {}) with bits {bits:#010x}",
+        f32::from_bits(bits)
+    )
 }
 
 fn show_f64(bits: u64) -> String {
-    format!("(f64.const {}) with bits {bits:#018x}", f64::from_bits(bits))
+    format!(
+        "(f64.const {}) with bits {bits:#018x}",
+        f64::from_bits(bits)
+    )
 }
 
 fn show_expected(expected: &Ret<'_>) -> String {
@@ -235,10 +245,14 @@ fn show_expected(expected: &Ret<'_>) -> String {
         Ret::V128(V128Pattern::I32x4(x)) => lanes("i32x4", x, |x| format!("{x:#010x}")),
         Ret::V128(V128Pattern::I64x2(x)) => lanes("i64x2", x, |x| format!("{x:#018x}")),
         Ret::V128(V128Pattern::F32x4(x)) => lanes("f32x4", x, |x| {
-            lane(x, |x| format!("{} [{:#010x}]", f32::from_bits(x.bits), x.bits))
+            lane(x, |x| {
+                format!("{} [{:#010x}]", f32::from_bits(x.bits), x.bits)
+            })
         }),
         Ret::V128(V128Pattern::F64x2(x)) => lanes("f64x2", x, |x| {
-            lane(x, |x| format!("{} [{:#018x}]", f64::from_bits(x.bits), x.bits))
+            lane(x, |x| {
+                format!("{} [{:#018x}]", f64::from_bits(x.bits), x.bits)
+            })
         }),
         Ret::RefNull(None) => "(ref.null)".to_string(),
         Ret::RefNull(Some(ty)) => format!("(ref.null {})", show_heap_type(ty)),

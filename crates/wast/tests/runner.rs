@@ -6,7 +6,7 @@ use tepui_wast::{DirectiveKind, FailureKind, Report, WastRunner};
 
 fn engine() -> Engine {
     let mut config = Config::new();
-    config.features(Features::all_implemented());
+    config.features(Features::IMPLEMENTED);
     Engine::new(&config).expect("an engine with every proposal")
 }
 
@@ -154,10 +154,12 @@ fn a_bad_directive_does_not_stop_the_rest() {
 
 #[test]
 fn after_a_module_that_fails_there_is_no_current_instance() {
-    let report = run(r#"(module $m (func (export "f") (result i32) (i32.const 1)))
+    let report = run(
+        r#"(module $m (func (export "f") (result i32) (i32.const 1)))
 (module $m (func (result i32)))
 (assert_return (invoke "f") (i32.const 1))
-(assert_return (invoke $m "f") (i32.const 1))"#);
+(assert_return (invoke $m "f") (i32.const 1))"#,
+    );
     let lines: Vec<_> = report.failures.iter().map(|f| f.line).collect();
     assert_eq!(lines, [2, 3, 4], "{:#?}", report.failures);
 }
@@ -174,8 +176,7 @@ fn scripts_that_cannot_be_parsed() {
         let (_, kind, message) = one_failure(script);
         assert_eq!(kind, FailureKind::Parse, "{script}: {message}");
     }
-    let (line, ..) =
-        one_failure("(module)\n(assert_return (invoke \"f\") (i32.const x))");
+    let (line, ..) = one_failure("(module)\n(assert_return (invoke \"f\") (i32.const x))");
     assert_eq!(line, 2);
     let deep = "(".repeat(100_000);
     assert_eq!(one_failure(&deep).1, FailureKind::Parse);
@@ -236,15 +237,13 @@ fn references() {
            (assert_return (invoke "func") (ref.func))
            (assert_return (invoke "null") (ref.null func))"#,
     );
-    let report = run(
-        r#"(module
+    let report = run(r#"(module
              (func (export "id") (param externref) (result externref) (local.get 0))
              (func (export "null") (result funcref) (ref.null func)))
 (assert_return (invoke "id" (ref.extern 7)) (ref.extern 8))
 (assert_return (invoke "id" (ref.null extern)) (ref.extern))
 (assert_return (invoke "null") (ref.null extern))
-(assert_return (invoke "null") (ref.func))"#,
-    );
+(assert_return (invoke "null") (ref.func))"#);
     assert_eq!(report.failures.len(), 4, "{:#?}", report.failures);
 }
 
