@@ -8,13 +8,17 @@ extern crate std;
 
 pub mod canon;
 mod const_expr;
+mod decode;
 mod error;
 pub mod features;
 mod index;
 pub mod limits;
 pub mod module;
+mod names;
 mod summary;
+mod support;
 pub mod types;
+mod validate;
 
 pub use canon::{RecGroup, RegisterError, RegistryId, SubType, TypeLookup, TypeRegistry};
 pub use const_expr::{ConstContext, ConstExpr, ConstOp, ConstValue};
@@ -28,11 +32,13 @@ pub use module::{
     BlockType, CustomSection, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment,
     Export, ExternIndex, FunctionBody, Import, Module, TableInitializer,
 };
+pub use names::{BranchHint, BranchHints, FunctionNames};
 pub use summary::{AssignedLocals, FunctionSummary, Summaries, SummaryFlags};
 pub use types::{
     CompositeType, ExternType, FieldType, FuncType, GlobalType, HeapType, MemoryType, RefType,
     StorageType, TableType, TagType, TypeId, ValType,
 };
+pub use validate::Bodies;
 
 /// The decoder whose readers and operators this crate's types speak of, in the
 /// version that it uses.

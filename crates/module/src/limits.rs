@@ -15,6 +15,13 @@ pub const SUBTYPING_DEPTH: usize = 63;
 pub const FUNCTIONS: usize = 1_000_000;
 /// Imports.
 pub const IMPORTS: usize = 1_000_000;
+/// Bytes by which the names of all imports together may exceed the module's
+/// size. Only compact import sections, which write a module's name once for
+/// many imports, can come near it.
+pub const COMPACT_IMPORT_NAMES: usize = 16 << 20;
+/// The sum of the sizes of all imported and exported types: one each, and one
+/// for each parameter and result.
+pub const EXTERN_TYPES_SIZE: usize = 1_000_000;
 /// Exports.
 pub const EXPORTS: usize = 1_000_000;
 /// Globals, imported and defined.

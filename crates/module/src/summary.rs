@@ -296,6 +296,7 @@ pub(crate) struct SummaryBuilder {
     stamps: Vec<u32>,
     last_stamp: u32,
     budget: u64,
+    nesting: u32,
 }
 
 struct OpenLoop {
@@ -318,6 +319,7 @@ impl SummaryBuilder {
             ..FunctionSummary::default()
         };
         self.open.clear();
+        self.nesting = 0;
         self.scratch.clear();
         self.budget = Self::BUDGET_AT_LEAST + Self::BUDGET_PER_BYTE * u64::from(body_size);
     }
@@ -333,6 +335,33 @@ impl SummaryBuilder {
     pub(crate) fn end(&mut self) {
         self.current.loops = self.part.loops.len() as u32 - self.current.first_loop;
         self.part.functions.push(self.current);
+    }
+
+    pub(crate) fn reserve(&mut self, functions: usize) {
+        self.part.functions.reserve_exact(functions);
+    }
+
+    #[inline]
+    pub(crate) fn flag(&mut self, flag: SummaryFlags) {
+        self.current.flags.set(flag);
+    }
+
+    #[inline]
+    pub(crate) fn height(&mut self, height: u32) {
+        self.current.max_height = self.current.max_height.max(height);
+    }
+
+    /// A block begins.
+    #[inline]
+    pub(crate) fn enter(&mut self) {
+        self.nesting += 1;
+        self.current.max_nesting = self.current.max_nesting.max(self.nesting);
+    }
+
+    /// A block, or the body, ends.
+    #[inline]
+    pub(crate) fn leave(&mut self) {
+        self.nesting = self.nesting.saturating_sub(1);
     }
 
     pub(crate) fn finish(self) -> SummaryPart {
