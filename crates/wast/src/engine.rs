@@ -1,7 +1,7 @@
 //! Which calls of the embedding API go beyond the plain store, module and
 //! instance? They stand here, so that a change of that API is met in one file.
 
-use tepui::{AsContextMut, Engine, ExternRef, Module, Result, Val};
+use tepui::{Engine, ExternRef, Module, Result, Store, Val};
 
 /// Decodes, validates and compiles a module in the binary format. Text is not
 /// accepted: a script's text has been encoded before it gets here, and a
@@ -11,21 +11,16 @@ pub(crate) fn compile(engine: &Engine, binary: &[u8]) -> Result<Module> {
 }
 
 /// The value `(ref.extern n)`: a host reference that carries `n`.
-pub(crate) fn extern_ref(store: impl AsContextMut, n: u32) -> Result<Val> {
+pub(crate) fn extern_ref(store: &mut Store<()>, n: u32) -> Result<Val> {
     Ok(Val::ExternRef(Some(ExternRef::new(store, n)?)))
 }
 
 /// The number that a reference made by [`extern_ref`] carries; `None` for
 /// anything else.
-pub(crate) fn extern_ref_number(mut store: impl AsContextMut, value: &Val) -> Option<u32> {
+pub(crate) fn extern_ref_number(store: &Store<()>, value: &Val) -> Option<u32> {
     let Val::ExternRef(Some(reference)) = value else {
         return None;
     };
-    let store = store.as_context_mut();
-    reference
-        .data(&store)
-        .ok()
-        .flatten()
-        .and_then(|data| data.downcast_ref::<u32>())
-        .copied()
+    let data = reference.data(store).ok().flatten()?;
+    data.downcast_ref::<u32>().copied()
 }

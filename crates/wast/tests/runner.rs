@@ -348,9 +348,9 @@ fn failures_in_threads_are_reported() {
         ));
         assert_eq!((line, kind), (3, FailureKind::Mismatch));
     }
-    let report = run("(wait $T)\n(thread $T)\n(wait $T)\n(wait $T)");
+    let report = run("(module)\n(wait $T)\n(thread $T)\n(wait $T)\n(wait $T)");
     let lines: Vec<_> = report.failures.iter().map(|f| f.line).collect();
-    assert_eq!(lines, [1, 4]);
+    assert_eq!(lines, [2, 5]);
 }
 
 #[test]

@@ -1,0 +1,253 @@
+//! How do the command line's choices become an engine? What the embedding API
+//! calls tiers, proposals and images is translated here and nowhere else.
+//!
+//! This file holds unsafe code: loading an image.
+
+use crate::args::EngineArgs;
+use crate::failure::Failure;
+use std::fmt;
+use std::str::FromStr;
+use tepui::{Config, Engine, Error, Features, Module, Proposal, Strategy};
+
+/// A tier that this build has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tier(Strategy);
+
+/// All tiers by name, whether or not this build has them.
+const TIERS: &[(&str, Strategy, &str)] = &[
+    (
+        "auto",
+        Strategy::Auto,
+        "chooses among the others; the default",
+    ),
+    (
+        "interpreter",
+        Strategy::Interpreter,
+        "starts at once, needs no executable memory",
+    ),
+    (
+        "baseline",
+        Strategy::Baseline,
+        "compiles in one pass",
+    ),
+    (
+        "optimizing",
+        Strategy::Optimizing,
+        "compiles for the fastest code",
+    ),
+];
+
+impl Tier {
+    /// Name, description, and whether this build has it, of every tier.
+    pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        TIERS
+            .iter()
+            .map(|&(name, strategy, about)| (name, about, is_available(strategy)))
+    }
+}
+
+impl FromStr for Tier {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Tier, String> {
+        let known = TIERS.iter().find(|tier| tier.0 == text);
+        match known {
+            Some(&(_, strategy, _)) if is_available(strategy) => Ok(Tier(strategy)),
+            _ => {
+                let available: Vec<_> = Tier::all().filter(|t| t.2).map(|t| t.0).collect();
+                let why = if known.is_some() {
+                    "this build does not have that tier"
+                } else {
+                    "there is no such tier"
+                };
+                Err(format!("{why}; it has: {}", available.join(", ")))
+            }
+        }
+    }
+}
+
+fn is_available(strategy: Strategy) -> bool {
+    Strategy::available().contains(&strategy)
+}
+
+/// A proposal, or all of them, as `--enable` and `--disable` name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Switch {
+    All,
+    One(Proposal),
+}
+
+impl fmt::Display for Switch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Switch::All => f.write_str("all"),
+            Switch::One(proposal) => f.write_str(proposal.name()),
+        }
+    }
+}
+
+impl FromStr for Switch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Switch, String> {
+        if text == "all" {
+            return Ok(Switch::All);
+        }
+        text.parse().map(Switch::One).map_err(|_| {
+            let names: Vec<_> = Proposal::ALL
+                .iter()
+                .filter(|proposal| proposal.is_implemented())
+                .map(|proposal| proposal.name())
+                .collect();
+            format!("there is no such proposal; known are: all, {}", names.join(", "))
+        })
+    }
+}
+
+/// Reads the argument of `--enable`: a [`Switch`] of what is implemented.
+pub(crate) fn parse_enable(text: &str) -> Result<Switch, String> {
+    let switch = text.parse()?;
+    match switch {
+        Switch::One(proposal) if !proposal.is_implemented() => {
+            Err("this version does not implement it".to_string())
+        }
+        _ => Ok(switch),
+    }
+}
+
+/// The proposals that are on: `base`, changed as the command line says. `all`
+/// counts before single names, wherever it stands.
+fn features(base: Features, args: &EngineArgs) -> Result<Features, Failure> {
+    if let Some(both) = args.enable.iter().find(|s| args.disable.contains(s)) {
+        return Err(Failure::Usage(format!(
+            "{both} is named both by --enable and by --disable"
+        )));
+    }
+    let mut features = base;
+    if args.enable.contains(&Switch::All) {
+        features = Features::IMPLEMENTED;
+    }
+    if args.disable.contains(&Switch::All) {
+        features = Features::MVP;
+    }
+    for switch in &args.enable {
+        if let Switch::One(proposal) = *switch {
+            features
+                .enable(proposal)
+                .map_err(|e| Failure::Usage(format!("--enable {proposal}: {e}")))?;
+        }
+    }
+    for switch in &args.disable {
+        if let Switch::One(proposal) = *switch {
+            features.disable(proposal);
+        }
+    }
+    Ok(features)
+}
+
+/// What an engine is made for, beyond what [`EngineArgs`] say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Purpose<'a> {
+    /// Every implemented proposal is on unless it is switched off.
+    pub(crate) all_proposals: bool,
+    /// Guests are given an amount of fuel.
+    pub(crate) fuel: bool,
+    /// Guests can be interrupted.
+    pub(crate) interruption: bool,
+    /// The target triple to compile for; the host when absent.
+    pub(crate) target: Option<&'a str>,
+}
+
+/// Makes the engine.
+pub(crate) fn engine(args: &EngineArgs, purpose: Purpose<'_>) -> Result<Engine, Failure> {
+    let base = if purpose.all_proposals {
+        Features::IMPLEMENTED
+    } else {
+        Features::DEFAULT
+    };
+    let mut config = Config::new();
+    config.features(features(base, args)?);
+    if let Some(Tier(strategy)) = args.tier {
+        config.strategy(strategy);
+    }
+    if let Some(bytes) = args.max_stack {
+        config.max_wasm_stack(bytes);
+    }
+    config.consume_fuel(purpose.fuel);
+    config.epoch_interruption(purpose.interruption);
+    if let Some(target) = purpose.target {
+        config
+            .target(target)
+            .map_err(|e| Failure::Usage(format!("--target {target}: {e:#}")))?;
+    }
+    Engine::new(&config).map_err(|e| Failure::Usage(format!("{e:#}")))
+}
+
+/// Whether `bytes` are a compiled image of some version of Tepui.
+pub(crate) fn is_image(bytes: &[u8]) -> bool {
+    Engine::detect_precompiled(bytes).is_some()
+}
+
+/// Loads an image.
+pub(crate) fn load_image(engine: &Engine, image: &[u8]) -> Result<Module, Error> {
+    // SAFETY: an image is native code, and the runtime can only check that it
+    // is intact and made for this version, not that the compiler made it. The
+    // person who names the file on the command line decides to run it, as with
+    // any program; the help text of `run` and `compile` says so.
+    unsafe { Module::deserialize(engine, image) }
+}
+
+/// Compiles a module in the binary format to an image.
+pub(crate) fn compile_image(engine: &Engine, binary: &[u8]) -> Result<Vec<u8>, Error> {
+    engine.precompile_module(binary)
+}
+
+/// The proposals with name, description, phase, default and whether they are
+/// implemented.
+pub(crate) fn proposals() -> impl Iterator<Item = &'static Proposal> {
+    Proposal::ALL.iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn switches(enable: &[&str], disable: &[&str]) -> EngineArgs {
+        let parse = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| name.parse().expect("a known name"))
+                .collect()
+        };
+        EngineArgs {
+            enable: parse(enable),
+            disable: parse(disable),
+            ..EngineArgs::default()
+        }
+    }
+
+    #[test]
+    fn all_counts_before_single_names() {
+        let get = |enable: &[&str], disable: &[&str]| {
+            features(Features::DEFAULT, &switches(enable, disable)).expect("consistent")
+        };
+        assert_eq!(get(&[], &[]), Features::DEFAULT);
+        assert_eq!(get(&["all"], &[]), Features::IMPLEMENTED);
+        assert_eq!(get(&[], &["all"]), Features::MVP);
+        let only = get(&["simd"], &["all"]);
+        assert_eq!(only.iter().collect::<Vec<_>>(), [Proposal::Simd]);
+        let but = get(&["all"], &["simd"]);
+        assert!(!but.contains(Proposal::Simd) && but.contains(Proposal::CustomPageSizes));
+        assert!(features(Features::DEFAULT, &switches(&["simd"], &["simd"])).is_err());
+    }
+
+    #[test]
+    fn unknown_names_are_refused_with_the_known_ones() {
+        let message = "smid".parse::<Switch>().expect_err("unknown");
+        assert!(message.contains("simd") && message.contains("threads"));
+        assert!(parse_enable("gc").is_err());
+        assert_eq!(parse_enable("simd"), Ok(Switch::One(Proposal::Simd)));
+        let message = "fast".parse::<Tier>().expect_err("unknown");
+        assert!(message.contains("auto"), "{message}");
+    }
+}
