@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use tepui_module::{FuncIndex, MemoryIndex, Module};
+use tepui_module::{FuncIndex, MemoryIndex, MemoryType, Module};
 
 use crate::compiler::Tunables;
 use crate::layout::{ContextLayout, ContextShape};
@@ -33,6 +33,23 @@ pub enum MemoryStyle {
     /// Every access is compared with the length. The base may move when the
     /// memory grows, unless the memory is shared.
     Checked,
+}
+
+impl MemoryStyle {
+    /// The style of memories of type `ty`, wherever they are created.
+    pub fn of(ty: &MemoryType, tunables: &Tunables) -> MemoryStyle {
+        let guarded = tunables.memory_reservation >= 4 << 30
+            && !ty.memory64
+            && ty.page_size_log2 >= tunables.host_page_log2;
+        if guarded {
+            MemoryStyle::Guarded {
+                reservation: tunables.memory_reservation,
+                guard: tunables.memory_guard,
+            }
+        } else {
+            MemoryStyle::Checked
+        }
+    }
 }
 
 /// What is decided about one memory.
@@ -73,17 +90,7 @@ impl Plan {
                     direct += 1;
                     MemoryPlace::Direct(direct - 1)
                 };
-                let guarded = tunables.memory_reservation >= 4 << 30
-                    && !ty.memory64
-                    && ty.page_size_log2 >= tunables.host_page_log2;
-                let style = if guarded {
-                    MemoryStyle::Guarded {
-                        reservation: tunables.memory_reservation,
-                        guard: tunables.memory_guard,
-                    }
-                } else {
-                    MemoryStyle::Checked
-                };
+                let style = MemoryStyle::of(ty, tunables);
                 MemoryPlan { place, style }
             })
             .collect();
