@@ -29,6 +29,10 @@ use wasmparser::{
     FromReader, Operator, Parser, Payload, SectionLimited, Validator, ValidatorResources,
 };
 
+/// How [`Module::decode_with`] reaches a registry behind a lock: calls its
+/// argument with the registry.
+pub type WithRegistry<'a> = dyn FnMut(&mut dyn FnMut(&mut TypeRegistry)) + 'a;
+
 impl Module {
     /// Decodes a module and validates all of it but function bodies, which the
     /// returned [`Bodies`] validate.
@@ -61,7 +65,7 @@ impl Module {
     pub fn decode_with(
         bytes: &[u8],
         features: Features,
-        with_registry: &mut dyn FnMut(&mut dyn FnMut(&mut TypeRegistry)),
+        with_registry: &mut WithRegistry<'_>,
     ) -> Result<(Module, Bodies)> {
         Decoder::new(bytes, features).decode(with_registry)
     }
@@ -183,10 +187,7 @@ impl<'a> Decoder<'a> {
         support::explain(self.bytes, self.features, &error, ErrorKind::Invalid)
     }
 
-    fn decode(
-        mut self,
-        with_registry: &mut dyn FnMut(&mut dyn FnMut(&mut TypeRegistry)),
-    ) -> Result<(Module, Bodies)> {
+    fn decode(mut self, with_registry: &mut WithRegistry<'_>) -> Result<(Module, Bodies)> {
         let bytes = self.bytes;
         if bytes.len() > limits::MODULE_SIZE {
             let message = format!(
@@ -347,7 +348,7 @@ impl<'a> Decoder<'a> {
     fn types(
         &mut self,
         section: wasmparser::TypeSectionReader<'a>,
-        with_registry: &mut dyn FnMut(&mut dyn FnMut(&mut TypeRegistry)),
+        with_registry: &mut WithRegistry<'_>,
     ) -> Result<crate::RegistryId> {
         self.validator
             .type_section(&section)

@@ -22,6 +22,7 @@ mod validate;
 
 pub use canon::{RecGroup, RegisterError, RegistryId, SubType, TypeLookup, TypeRegistry};
 pub use const_expr::{ConstContext, ConstExpr, ConstOp, ConstValue};
+pub use decode::WithRegistry;
 pub use error::{Error, ErrorFunction, ErrorKind, Result};
 pub use features::{Features, NotImplemented, Proposal, UnknownProposal};
 pub use index::{
