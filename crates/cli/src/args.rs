@@ -34,17 +34,11 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a module: a WASI command, or one function of a library
     Run(RunArgs),
-    /// Compile a module ahead of time to an image that starts at once
     Compile(CompileArgs),
-    /// Check that files are valid modules; prints nothing when they are
     Validate(ValidateArgs),
-    /// Run scripts of the WebAssembly specification's test suite
     Wast(WastArgs),
-    /// Show what this build can do on this machine
     Settings(SettingsArgs),
-    /// Print the script that completes `tepui` in a shell
     Completion(CompletionArgs),
 }
 
@@ -73,7 +67,7 @@ pub(crate) struct EngineArgs {
     pub(crate) max_stack: Option<usize>,
 }
 
-/// Run a module.
+/// Run a module: a WASI command, or one function of a library.
 ///
 /// A command (a module that exports `_start`) is run with ARGS. Of a library,
 /// name a function with `--invoke`; its ARGS are read by the types of its
@@ -138,7 +132,7 @@ pub(crate) struct RunArgs {
     pub(crate) engine: EngineArgs,
 }
 
-/// Compile a module ahead of time to an image.
+/// Compile a module ahead of time to an image that starts at once.
 ///
 /// `tepui run` runs an image as it runs the module, without compiling. An image
 /// fits the version of tepui and the options (tier, proposals, fuel, timeout)
@@ -172,7 +166,7 @@ pub(crate) struct CompileArgs {
 
 /// Check that files are valid modules.
 ///
-/// Prints nothing and ends with code 0 when all are valid; otherwise says what
+/// Prints nothing and ends with code 0 when all are; otherwise says what
 /// is wrong, and where, for each that is not, and ends with code 1.
 #[derive(Args, Debug)]
 pub(crate) struct ValidateArgs {
@@ -299,7 +293,10 @@ mod tests {
         assert_eq!(parse_dir("a"), dir("a", "a", Access::ReadWrite));
         assert_eq!(parse_dir("a::/b"), dir("a", "/b", Access::ReadWrite));
         assert_eq!(parse_dir("a::/b::ro"), dir("a", "/b", Access::ReadOnly));
-        assert_eq!(parse_dir("C:\\x::/b"), dir("C:\\x", "/b", Access::ReadWrite));
+        assert_eq!(
+            parse_dir("C:\\x::/b"),
+            dir("C:\\x", "/b", Access::ReadWrite)
+        );
         for bad in ["", "::", "a::", "::b", "a::b::rw", "a::b::", "a::b::ro::x"] {
             assert!(parse_dir(bad).is_err(), "{bad}");
         }

@@ -25,11 +25,7 @@ const TIERS: &[(&str, Strategy, &str)] = &[
         Strategy::Interpreter,
         "starts at once, needs no executable memory",
     ),
-    (
-        "baseline",
-        Strategy::Baseline,
-        "compiles in one pass",
-    ),
+    ("baseline", Strategy::Baseline, "compiles in one pass"),
     (
         "optimizing",
         Strategy::Optimizing,
@@ -99,7 +95,10 @@ impl FromStr for Switch {
                 .filter(|proposal| proposal.is_implemented())
                 .map(|proposal| proposal.name())
                 .collect();
-            format!("there is no such proposal; known are: all, {}", names.join(", "))
+            format!(
+                "there is no such proposal; known are: all, {}",
+                names.join(", ")
+            )
         })
     }
 }

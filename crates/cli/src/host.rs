@@ -149,7 +149,7 @@ mod tests {
             used: 0,
             pending: 0,
         };
-        let mut grow = |memory: &mut MemoryLimit, from, to| {
+        let grow = |memory: &mut MemoryLimit, from, to| {
             memory.memory_growing(from, to, None).expect("no error")
         };
         assert!(grow(&mut memory, 0, 60));

@@ -36,19 +36,27 @@ fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-/// Reads a file, or stdin for `-`.
-pub(crate) fn read_bytes(file: &Path) -> Result<Vec<u8>, Failure> {
-    fn all(source: impl Read) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        source.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
+/// Opens a file, or stdin for `-`.
+fn open(file: &Path) -> Result<Box<dyn Read>, Failure> {
+    if is_stdin(file) {
+        return Ok(Box::new(io::stdin().lock()));
     }
-    let bytes = if is_stdin(file) {
-        all(io::stdin().lock())
-    } else {
-        File::open(file).and_then(all)
+    match File::open(file) {
+        Ok(file) => Ok(Box::new(file)),
+        Err(e) => Err(unreadable(file, &e)),
     }
-    .map_err(|e| Failure::Load(format!("cannot read {}: {e}", show(file))))?;
+}
+
+fn unreadable(file: &Path, e: &io::Error) -> Failure {
+    Failure::Load(format!("cannot read {}: {e}", show(file)))
+}
+
+/// Appends to `bytes` what is left of `source`, up to [`MAX_SIZE`] in all.
+fn read_rest(file: &Path, source: impl Read, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+    source
+        .take((MAX_SIZE + 1).saturating_sub(bytes.len() as u64))
+        .read_to_end(bytes)
+        .map_err(|e| unreadable(file, &e))?;
     if bytes.len() as u64 > MAX_SIZE {
         return Err(Failure::Load(format!(
             "{}: larger than {}, which no WebAssembly module can be",
@@ -56,13 +64,27 @@ pub(crate) fn read_bytes(file: &Path) -> Result<Vec<u8>, Failure> {
             show_size(MAX_SIZE)
         )));
     }
+    Ok(())
+}
+
+/// Reads all of a file, or of stdin for `-`.
+pub(crate) fn read_bytes(file: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    read_rest(file, open(file)?, &mut bytes)?;
     Ok(bytes)
 }
 
 /// Reads a file and tells what it is; text is converted to the binary format.
+/// What is nothing of that, perhaps without end, is refused by its beginning.
 pub(crate) fn read(file: &Path) -> Result<Content, Failure> {
-    let bytes = read_bytes(file)?;
+    const BEGINNING: u64 = 64 << 10;
     let refuse = |why: &str| Err(Failure::Load(format!("{}: {why}", show(file))));
+    let mut source = open(file)?;
+    let mut bytes = Vec::new();
+    (&mut source)
+        .take(BEGINNING)
+        .read_to_end(&mut bytes)
+        .map_err(|e| unreadable(file, &e))?;
     if bytes.is_empty() {
         return refuse("the file is empty");
     }
@@ -71,21 +93,25 @@ pub(crate) fn read(file: &Path) -> Result<Content, Failure> {
         // component.
         if bytes.get(6..8) == Some(&[1, 0]) {
             return refuse(
-                "this is a component; this version of Tepui runs modules only \
-                 (WASI preview 1)",
+                "this is a component; this version of Tepui runs modules only (WASI preview 1)",
             );
         }
+        read_rest(file, source, &mut bytes)?;
         return Ok(Content::Binary(bytes));
     }
     if engine::is_image(&bytes) {
+        read_rest(file, source, &mut bytes)?;
         return Ok(Content::Image(bytes));
     }
+    const UNKNOWN: &str = "this is neither a WebAssembly module (binary or text) nor an image \
+                           that `tepui compile` made";
+    if bytes.contains(&0) {
+        return refuse(UNKNOWN);
+    }
+    read_rest(file, source, &mut bytes)?;
     match std::str::from_utf8(&bytes) {
-        Ok(text) if !text.contains('\0') => text_to_binary(file, text).map(Content::Binary),
-        _ => refuse(
-            "this is neither a WebAssembly module (binary or text) nor an image \
-             that `tepui compile` made",
-        ),
+        Ok(text) => text_to_binary(file, text).map(Content::Binary),
+        Err(_) => refuse(UNKNOWN),
     }
 }
 

@@ -16,9 +16,8 @@ pub(crate) fn arguments(ty: &FuncType, args: &[String]) -> Result<Vec<Val>, Stri
         .zip(args)
         .enumerate()
         .map(|(i, (ty, text))| {
-            argument(&ty, text).map_err(|why| {
-                format!("argument {}, `{text}`, is not of type {ty}: {why}", i + 1)
-            })
+            argument(&ty, text)
+                .map_err(|why| format!("argument {}, `{text}`, is not of type {ty}: {why}", i + 1))
         })
         .collect()
 }
@@ -105,7 +104,12 @@ pub(crate) fn show(value: &Val) -> String {
 /// number as a double, which tells which form is short.
 fn float(value: f64, exact: impl std::fmt::Display + std::fmt::LowerExp) -> String {
     if value.is_nan() {
-        return if value.is_sign_negative() { "-nan" } else { "nan" }.to_string();
+        return if value.is_sign_negative() {
+            "-nan"
+        } else {
+            "nan"
+        }
+        .to_string();
     }
     if value != 0.0 && value.is_finite() && !(1e-5..1e16).contains(&value.abs()) {
         format!("{exact:e}")
@@ -126,16 +130,38 @@ mod tests {
         assert_eq!(integer("4294967295", 32).map(|x| x as i32), Ok(-1));
         assert_eq!(integer("-2147483648", 32).map(|x| x as i32), Ok(i32::MIN));
         assert_eq!(integer("-0x80000000", 32).map(|x| x as i32), Ok(i32::MIN));
-        assert_eq!(integer("18446744073709551615", 64).map(|x| x as i64), Ok(-1));
+        assert_eq!(
+            integer("18446744073709551615", 64).map(|x| x as i64),
+            Ok(-1)
+        );
         assert_eq!(integer("-1", 128), Ok(u128::MAX));
-        for bad in ["", "-", "0x", "1.0", "4294967296", "-2147483649", "+1", "--1", "0x-1", "-+1"] {
+        for bad in [
+            "",
+            "-",
+            "0x",
+            "1.0",
+            "4294967296",
+            "-2147483649",
+            "+1",
+            "--1",
+            "0x-1",
+            "-+1",
+        ] {
             assert!(integer(bad, 32).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn floats_read_back_as_they_were() {
-        for bits in [0, 0x8000_0000, 1, 0x3fc0_0000, 0x7f7f_ffff, 0x7f80_0000, 0xff80_0000] {
+        for bits in [
+            0,
+            0x8000_0000,
+            1,
+            0x3fc0_0000,
+            0x7f7f_ffff,
+            0x7f80_0000,
+            0xff80_0000,
+        ] {
             let text = show(&Val::F32(bits));
             let back = argument(&ValType::F32, &text).expect("what was printed");
             assert!(matches!(back, Val::F32(b) if b == bits), "{text}");

@@ -107,9 +107,7 @@ fn run_here(args: &RunArgs) -> Outcome {
             call(&mut store, func, &values).map_err(|e| limits.failure(&name, e))
         }
         None => match instance.get_func(&mut store, "_start") {
-            Some(start) => {
-                call(&mut store, start, &[]).map_err(|e| limits.failure(&name, e))
-            }
+            Some(start) => call(&mut store, start, &[]).map_err(|e| limits.failure(&name, e)),
             None => {
                 note_what_was_not_run(&module, &name);
                 Ok(Vec::new())
@@ -230,11 +228,7 @@ fn check_imports(
             ExternType::Memory(_) => "memory".to_string(),
             _ => "item".to_string(),
         };
-        missing.push(format!(
-            "{:?} {:?}: {item}",
-            import.module(),
-            import.name()
-        ));
+        missing.push(format!("{:?} {:?}: {item}", import.module(), import.name()));
         if !from.contains(&import.module()) {
             from.push(import.module());
         }
@@ -294,7 +288,8 @@ fn exported_functions(module: &Module) -> Vec<String> {
     let mut names: Vec<String> = module
         .exports()
         .filter(|export| matches!(export.ty(), ExternType::Func(_)))
-        .map(|export| export.name().to_string())
+        // A name may hold what a terminal would obey.
+        .map(|export| export.name().escape_debug().to_string())
         .collect();
     if names.len() > SHOWN {
         let rest = names.len() - SHOWN;

@@ -3,6 +3,7 @@
 use crate::args::SettingsArgs;
 use crate::engine::{self, Tier};
 use crate::output::out;
+use crate::units::show_size;
 use crate::{Outcome, run};
 use tepui_wast::WastRunner;
 
@@ -31,7 +32,11 @@ pub(crate) fn settings(_: &SettingsArgs) -> Outcome {
 
     out!("\nTiers (--tier)")?;
     for (name, about, available) in Tier::all() {
-        let available = if available { "yes" } else { "not in this build" };
+        let available = if available {
+            "yes"
+        } else {
+            "not in this build"
+        };
         out!("  {name:<26} {available:<18} {about}")?;
     }
 
@@ -64,14 +69,15 @@ pub(crate) fn settings(_: &SettingsArgs) -> Outcome {
         "stack of Wasm frames"
     )?;
     out!(
-        "  {:<26} {} MiB",
-        "native stack of a script",
-        WastRunner::DEFAULT_STACK_SIZE >> 20
+        "  {:<26} from {} to {}",
+        "what --max-stack takes",
+        show_size(run::MIN_STACK as u64),
+        show_size(run::MAX_STACK as u64)
     )?;
     out!(
-        "  {:<26} {} MiB",
-        "least of --max-stack",
-        run::MIN_STACK >> 20
+        "  {:<26} {}, unless --max-stack N is given",
+        "native stack of a script",
+        show_size(WastRunner::DEFAULT_STACK_SIZE as u64)
     )
 }
 

@@ -37,9 +37,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600.0,
         "" => return Err("a duration needs a unit: 500ms, 2s, 1m".to_string()),
         _ => {
-            return Err(format!(
-                "`{unit}` is not a unit of time; use ms, s, m or h"
-            ));
+            return Err(format!("`{unit}` is not a unit of time; use ms, s, m or h"));
         }
     };
     let number: f64 = number
@@ -78,7 +76,15 @@ mod tests {
         assert_eq!(size("64KiB"), Ok(65536));
         assert_eq!(size("3m"), Ok(3 << 20));
         assert_eq!(size("4GiB"), Ok(4 << 30));
-        for bad in ["", "k", "-1", "1.5m", "1x", "99999999999999999999", "99999999g"] {
+        for bad in [
+            "",
+            "k",
+            "-1",
+            "1.5m",
+            "1x",
+            "99999999999999999999",
+            "99999999999g",
+        ] {
             assert!(size(bad).is_err(), "{bad}");
         }
         assert_eq!(show_size(size("3m").expect("valid")), "3 MiB");
