@@ -5,6 +5,7 @@
 
 use crate::args::EngineArgs;
 use crate::failure::Failure;
+use crate::progress;
 use std::fmt;
 use std::str::FromStr;
 use tepui::{Config, Engine, Error, Features, Module, Proposal, Strategy};
@@ -13,32 +14,20 @@ use tepui::{Config, Engine, Error, Features, Module, Proposal, Strategy};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tier(Strategy);
 
-/// All tiers by name, whether or not this build has them.
-const TIERS: &[(&str, Strategy, &str)] = &[
-    (
-        "auto",
-        Strategy::Auto,
-        "chooses among the others; the default",
-    ),
-    (
-        "interpreter",
-        Strategy::Interpreter,
-        "starts at once, needs no executable memory",
-    ),
-    ("baseline", Strategy::Baseline, "compiles in one pass"),
-    (
-        "optimizing",
-        Strategy::Optimizing,
-        "compiles for the fastest code",
-    ),
-];
-
 impl Tier {
     /// Name, description, and whether this build has it, of every tier.
     pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-        TIERS
-            .iter()
-            .map(|&(name, strategy, about)| (name, about, is_available(strategy)))
+        Strategy::ALL.iter().map(|strategy| {
+            let about = match strategy {
+                Strategy::Interpreter => "starts at once, needs no executable memory",
+                Strategy::Baseline => "compiles in one pass",
+                Strategy::Optimizing => "compiles for the fastest code",
+                Strategy::Auto => "starts in the lowest tier and moves up",
+                _ => "",
+            };
+            let available = Strategy::AVAILABLE.contains(strategy);
+            (strategy.name(), about, available)
+        })
     }
 }
 
@@ -46,24 +35,19 @@ impl FromStr for Tier {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Tier, String> {
-        let known = TIERS.iter().find(|tier| tier.0 == text);
+        let known = text.parse::<Strategy>();
         match known {
-            Some(&(_, strategy, _)) if is_available(strategy) => Ok(Tier(strategy)),
+            Ok(strategy) if Strategy::AVAILABLE.contains(&strategy) => Ok(Tier(strategy)),
             _ => {
                 let available: Vec<_> = Tier::all().filter(|t| t.2).map(|t| t.0).collect();
-                let why = if known.is_some() {
-                    "this build does not have that tier"
-                } else {
-                    "there is no such tier"
+                let why = match known {
+                    Ok(_) => "this build does not have that tier",
+                    Err(_) => "there is no such tier",
                 };
                 Err(format!("{why}; it has: {}", available.join(", ")))
             }
         }
     }
-}
-
-fn is_available(strategy: Strategy) -> bool {
-    Strategy::available().contains(&strategy)
 }
 
 /// A proposal, or all of them, as `--enable` and `--disable` name them.
@@ -172,6 +156,7 @@ pub(crate) fn engine(args: &EngineArgs, purpose: Purpose<'_>) -> Result<Engine, 
     if let Some(bytes) = args.max_stack {
         config.max_wasm_stack(bytes);
     }
+    config.compile_progress(progress::report);
     config.consume_fuel(purpose.fuel);
     config.epoch_interruption(purpose.interruption);
     if let Some(target) = purpose.target {
@@ -247,6 +232,6 @@ mod tests {
         assert!(parse_enable("gc").is_err());
         assert_eq!(parse_enable("simd"), Ok(Switch::One(Proposal::Simd)));
         let message = "fast".parse::<Tier>().expect_err("unknown");
-        assert!(message.contains("auto"), "{message}");
+        assert!(message.contains("no such tier"), "{message}");
     }
 }

@@ -1,39 +1,73 @@
-//! What does a person see while a long compilation runs? A spinner on stderr,
-//! if that is a terminal, and only when it takes long enough to wonder.
+//! What does a person see while a long compilation runs? A bar on stderr, if that
+//! is a terminal, and only when it takes long enough to wonder.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// Shorter work than this shows nothing.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Does `work`, with `what` and the time so far on the terminal meanwhile.
+/// The time between two drawings.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How far the compilation is; the command compiles one module at a time.
+static DONE: AtomicUsize = AtomicUsize::new(0);
+/// The number of functions that are compiled, 0 as long as it is not known.
+static ALL: AtomicUsize = AtomicUsize::new(0);
+
+/// Notes that `done` of `all` functions are compiled. Cheap; may be called from
+/// any thread.
+pub(crate) fn report(done: usize, all: usize) {
+    DONE.store(done, Ordering::Relaxed);
+    ALL.store(all, Ordering::Relaxed);
+}
+
+/// Does `work`, with `what`, the progress and the time so far on the terminal
+/// meanwhile.
 pub(crate) fn during<T>(what: &str, work: impl FnOnce() -> T) -> T {
     if !io::stderr().is_terminal() {
         return work();
     }
+    report(0, 0);
     std::thread::scope(|scope| {
         // Dropped when the work has ended, also by a panic.
         let (working, ended) = channel::<()>();
-        let spawned = std::thread::Builder::new().spawn_scoped(scope, move || {
-            if ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
-                return;
-            }
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-                bar.set_style(style);
-            }
-            bar.set_message(what.to_string());
-            bar.enable_steady_tick(Duration::from_millis(100));
-            let _ = ended.recv();
-            bar.finish_and_clear();
-        });
-        // Without a thread to draw it there is no spinner, which is no loss.
-        drop(spawned);
+        // Without a thread to draw it there is no bar, which is no loss.
+        let _ = std::thread::Builder::new().spawn_scoped(scope, move || draw(what, &ended));
         let result = work();
         drop(working);
         result
     })
+}
+
+fn draw(what: &str, ended: &Receiver<()>) {
+    let still_working = |wait| ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
+    if !still_working(PATIENCE) {
+        return;
+    }
+    let style = |template| {
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    };
+    let bar = ProgressBar::new_spinner().with_message(what.to_string());
+    bar.set_style(style("{spinner} {msg} {elapsed}"));
+    let mut length = 0;
+    loop {
+        let all = ALL.load(Ordering::Relaxed);
+        if all != length {
+            length = all;
+            bar.set_style(style("{msg} {wide_bar} {pos}/{len} functions, {elapsed}"));
+            bar.set_length(all as u64);
+        }
+        if length > 0 {
+            bar.set_position(DONE.load(Ordering::Relaxed) as u64);
+        }
+        bar.tick();
+        if !still_working(TICK) {
+            break;
+        }
+    }
+    bar.finish_and_clear();
 }

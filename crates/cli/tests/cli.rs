@@ -654,12 +654,12 @@ fn tiers() {
             .find(|line| line.trim_start().starts_with(tier))
             .expect("every tier is listed");
         if line.contains("not in this build") {
-            add(tier).fails(2, &[tier, "it has: ", "auto"]);
+            add(tier).fails(2, &[tier, "it has: ", "optimizing"]);
         } else {
             add(tier).prints("3\n");
         }
     }
-    add("fast").fails(2, &["no such tier", "auto"]);
+    add("fast").fails(2, &["no such tier", "optimizing"]);
 }
 
 #[test]
@@ -821,7 +821,7 @@ fn scripts() {
         ended.stdout
     );
 
-    let quiet = dir.tepui(&["wast", "--tier", "auto", "print.wast"]);
+    let quiet = dir.tepui(&["wast", "--tier", "optimizing", "print.wast"]);
     assert!(!quiet.stdout.contains("print_i32"));
     let printing = dir.tepui(&["wast", "--print", "print.wast"]);
     assert!(printing.stdout.contains("print_i32: 3 : i32"));

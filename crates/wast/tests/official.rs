@@ -90,7 +90,7 @@ const BEFORE_REFERENCES: &[P] = &[P::ReferenceTypes, P::FunctionReferences, P::M
 
 /// The tiers of this build.
 fn tiers() -> &'static [Strategy] {
-    Strategy::available()
+    Strategy::AVAILABLE
 }
 
 /// An engine with every implemented proposal on but those named in `off`.
