@@ -332,7 +332,8 @@ impl SummaryBuilder {
         }
     }
 
-    pub(crate) fn end(&mut self) {
+    pub(crate) fn end(&mut self, max_height: u32) {
+        self.current.max_height = max_height;
         self.current.loops = self.part.loops.len() as u32 - self.current.first_loop;
         self.part.functions.push(self.current);
     }
@@ -344,11 +345,6 @@ impl SummaryBuilder {
     #[inline]
     pub(crate) fn flag(&mut self, flag: SummaryFlags) {
         self.current.flags.set(flag);
-    }
-
-    #[inline]
-    pub(crate) fn height(&mut self, height: u32) {
-        self.current.max_height = self.current.max_height.max(height);
     }
 
     /// A block begins.

@@ -114,6 +114,7 @@ impl Bodies {
             module,
             bytes,
             features: self.features,
+            flags: self.features.decoder_flags(),
         };
         let count = module.defined_function_count();
         #[cfg(feature = "std")]
@@ -130,6 +131,7 @@ struct Job<'a> {
     module: &'a Module,
     bytes: &'a [u8],
     features: Features,
+    flags: wasmparser::WasmFeatures,
 }
 
 impl Job<'_> {
@@ -205,18 +207,18 @@ impl Job<'_> {
     }
 
     fn piece(&self, functions: Range<u32>) -> Result<SummaryPart> {
-        let mut summary = SummaryBuilder::default();
-        summary.reserve(functions.len());
+        let mut notes = Notes::default();
+        notes.summary.reserve(functions.len());
         let mut allocations = FuncValidatorAllocations::default();
-        let mut refused = None;
         for index in functions.map(DefinedFuncIndex::new) {
             let index_in_space = self.module.func_index(index);
-            let result = self.function(index, &mut summary, &mut refused, &mut allocations);
-            if let Err((kind, error)) = result {
+            let result = self.function(index, &mut notes, &mut allocations);
+            if let Err((kind, error, offset)) = result {
+                let refused = notes.refused.map(|refused| (offset, refused));
                 return Err(self.failed(index_in_space, kind, &error, refused));
             }
         }
-        Ok(summary.finish())
+        Ok(notes.summary.finish())
     }
 
     #[cold]
@@ -237,16 +239,15 @@ impl Job<'_> {
     fn function(
         &self,
         index: DefinedFuncIndex,
-        summary: &mut SummaryBuilder,
-        refused: &mut Option<(u64, Refused)>,
+        notes: &mut Notes,
         allocations: &mut FuncValidatorAllocations,
-    ) -> Result<(), (ErrorKind, wasmparser::Error)> {
-        let malformed = |error| (ErrorKind::Malformed, error);
-        let invalid = |error| (ErrorKind::Invalid, error);
+    ) -> Result<(), (ErrorKind, wasmparser::Error, u64)> {
+        let malformed = |error: wasmparser::Error| (ErrorKind::Malformed, error, 0);
+        let invalid = |error: wasmparser::Error| (ErrorKind::Invalid, error, 0);
 
         let body = self.module.body(index);
         let index = self.module.func_index(index);
-        let flags = self.features.decoder_flags();
+        let flags = self.flags;
         let mut reader =
             BinaryReader::new_features(&self.bytes[body.range()], u64::from(body.start), flags);
         let mut validator = FuncToValidate {
@@ -257,37 +258,39 @@ impl Job<'_> {
         }
         .into_validator(core::mem::take(allocations));
 
-        summary.begin(body.size());
+        notes.summary.begin(body.size());
         for _ in 0..reader.read_var_u32().map_err(malformed)? {
             let offset = reader.original_position();
             let count = reader.read_var_u32().map_err(malformed)?;
             let ty: wasmparser::ValType = reader.read().map_err(malformed)?;
             if let Err(what) = support::check_val(ty) {
-                *refused = Some((offset, what));
-                return Err(invalid(stop()));
+                notes.refused = Some(what);
+                return Err((ErrorKind::Invalid, stop(), offset));
             }
             validator
                 .define_locals(offset, count, ty)
                 .map_err(invalid)?;
         }
-        summary.locals(validator.len_locals());
+        notes.summary.locals(validator.len_locals());
 
+        // In a variable of its own, so that it stays in a register.
+        let mut max_height = 0;
         while !reader.eof() {
             let offset = reader.original_position();
             let visited = reader.visit_operator(&mut Pair {
                 validator: validator.visitor(offset),
-                summary,
-                refused,
-                offset,
+                notes,
             });
-            visited.map_err(malformed)?.map_err(invalid)?;
-            summary.height(validator.operand_stack_height());
+            visited
+                .map_err(malformed)?
+                .map_err(|error| (ErrorKind::Invalid, error, offset))?;
+            max_height = max_height.max(validator.operand_stack_height());
         }
         let end = reader.original_position();
         reader
             .finish_expression(&validator.visitor(end))
             .map_err(malformed)?;
-        summary.end();
+        notes.summary.end(max_height);
         *allocations = validator.into_allocations();
         Ok(())
     }
@@ -302,18 +305,25 @@ fn stop() -> wasmparser::Error {
         .expect_err("nothing can be read from nothing")
 }
 
-/// The validator's visitor and the summary, as one visitor.
+/// What is learnt on the way.
+#[derive(Default)]
+struct Notes {
+    summary: SummaryBuilder,
+    /// Why an operator was refused, when it was not the validator that did.
+    refused: Option<Refused>,
+}
+
+/// The validator's visitor and the notes, as one visitor. It is made anew for
+/// each operator, so it is kept small.
 struct Pair<'s, V> {
     validator: V,
-    summary: &'s mut SummaryBuilder,
-    refused: &'s mut Option<(u64, Refused)>,
-    offset: u64,
+    notes: &'s mut Notes,
 }
 
 impl<V> Pair<'_, V> {
     #[cold]
     fn refuse(&mut self, refused: Refused) -> wasmparser::Error {
-        *self.refused = Some((self.offset, refused));
+        self.notes.refused = Some(refused);
         stop()
     }
 }
@@ -555,7 +565,7 @@ const THROW: SummaryFlags = SummaryFlags::THROWS.union(SummaryFlags::MAY_THROW);
 /// knows, and only before it sees the `end`.
 macro_rules! closes_loop {
     (visit_end $pair:ident) => {
-        $pair.summary.in_loop() && $pair.validator.current_frame() == Some(FrameKind::Loop)
+        $pair.notes.summary.in_loop() && $pair.validator.current_frame() == Some(FrameKind::Loop)
     };
     ($other:ident $pair:ident) => {
         false
@@ -565,7 +575,7 @@ macro_rules! closes_loop {
 macro_rules! define_pair {
     ($(@$group:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {
         $(
-            #[inline]
+            #[inline(always)]
             fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
                 const REFUSED: Option<crate::Proposal> = {
                     let proposal: Option<crate::Proposal> = proposal_of_group!($group);
@@ -579,13 +589,13 @@ macro_rules! define_pair {
                     return Err(self.refuse(Refused::new(proposal, "instruction", name)));
                 }
                 $($(
-                    if let Err(refused) = Immediate::inspect(&$arg, self.summary) {
+                    if let Err(refused) = Immediate::inspect(&$arg, &mut self.notes.summary) {
                         return Err(self.refuse(refused));
                     }
                 )*)?
                 let closes_loop = closes_loop!($visit self);
                 self.validator.$visit($($($arg),*)?)?;
-                let summary = &mut *self.summary;
+                let summary = &mut self.notes.summary;
                 let _ = &summary;
                 if closes_loop {
                     summary.leave_loop();
@@ -610,7 +620,8 @@ where
     ) -> Option<&mut dyn VisitSimdOperator<'a, Output = wasmparser::Result<()>>> {
         // Vector operators go to the validator alone: that they are there, and
         // may access memory, is all that the summary says of them.
-        self.summary
+        self.notes
+            .summary
             .flag(SummaryFlags::SIMD.union(SummaryFlags::MEMORY_ACCESS));
         self.validator.simd_visitor()
     }
