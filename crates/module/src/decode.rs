@@ -8,7 +8,7 @@
 //! Nothing is allocated on the word of a count alone: a vector's first size is
 //! held to the bytes that are left in its section.
 
-use crate::canon::{RecGroup, RegisterError, TypeRegistry, abstract_heap_type};
+use crate::canon::{RecGroup, RegisterError, TypeRegistry};
 use crate::const_expr::{ConstExpr, ConstOp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::features::{Features, Proposal};
@@ -18,6 +18,7 @@ use crate::types::{
     ExternType, GlobalType, HeapType, MemoryType, RefType, TableType, TagType, TypeId, ValType,
 };
 use crate::validate::Bodies;
+use crate::words::abstract_heap_type;
 use crate::{
     FuncIndex, GlobalIndex, MemoryIndex, Summaries, TableIndex, TagIndex, TypeIndex, limits,
 };

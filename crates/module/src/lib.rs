@@ -1,4 +1,23 @@
 //! Decodes and validates WebAssembly modules for the Tepui runtime.
+//!
+//! [`Module::decode`] reads the sections of a module and validates all but the
+//! code; [`Bodies::validate`] validates the code, on several threads where
+//! there are threads, and gives [`Summaries`] of the functions. Types are
+//! canonical across all modules of an engine, in a [`TypeRegistry`].
+//!
+//! The crate needs `core` and `alloc`. Its feature `std`, on by default, adds
+//! validation on several threads.
+//!
+//! ```
+//! use tepui_module::{Features, Module, TypeRegistry};
+//!
+//! let bytes = b"\0asm\x01\0\0\0";
+//! let mut registry = TypeRegistry::new();
+//! let (module, bodies) = Module::decode(bytes, Features::default(), &mut registry)?;
+//! let summaries = bodies.validate(&module, bytes)?;
+//! assert!(module.exports().is_empty() && summaries.is_empty());
+//! # Ok::<(), tepui_module::Error>(())
+//! ```
 
 #![no_std]
 
@@ -19,6 +38,7 @@ mod summary;
 mod support;
 pub mod types;
 mod validate;
+mod words;
 
 pub use canon::{RecGroup, RegisterError, RegistryId, SubType, TypeLookup, TypeRegistry};
 pub use const_expr::{ConstContext, ConstExpr, ConstOp, ConstValue};

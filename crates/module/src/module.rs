@@ -9,13 +9,14 @@
 //! All index spaces start with what is imported (core specification,
 //! "Indices"). Types are canonical from the start: see [`crate::canon`].
 
-use crate::canon::{RecGroup, RegistryId, SubType, TypeLookup, abstract_heap_type};
+use crate::canon::{RecGroup, RegistryId, SubType, TypeLookup};
 use crate::const_expr::ConstExpr;
 use crate::features::Features;
 use crate::types::{
     ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, TagType, TypeId,
     ValType,
 };
+use crate::words::abstract_heap_type;
 use crate::{
     DataIndex, DefinedFuncIndex, ElemIndex, FuncIndex, GlobalIndex, MemoryIndex, TableIndex,
     TagIndex, TypeIndex,

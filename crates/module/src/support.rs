@@ -74,7 +74,7 @@ pub(crate) fn check_heap(ty: HeapType) -> Check {
         return Ok(());
     }
     let name = match ty {
-        HeapType::Abstract { ty, .. } => crate::canon::abstract_heap_type(ty),
+        HeapType::Abstract { ty, .. } => crate::words::abstract_heap_type(ty),
         _ => return Err(Refused::new(proposal, "reference type", "exact")),
     };
     Err(Refused::new(proposal, "heap type", name))
