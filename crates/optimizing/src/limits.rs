@@ -1,0 +1,18 @@
+//! How large may a function be for this compiler? Beyond these limits it is
+//! refused with an error, so that hostile bodies cost bounded time and memory.
+//!
+//! What compilers emit stays far below: the largest functions known from real
+//! programs have some hundred thousand values.
+
+/// SSA values of a function, parameters of basic blocks included.
+pub const VALUES: usize = 6_000_000;
+
+/// Basic blocks times locals that are used: the front end of the code generator
+/// keeps a table of that size, of four bytes each.
+pub const VARIABLE_CELLS: u64 = 1 << 28;
+
+/// Arguments of all branches together.
+pub const BRANCH_ARGUMENTS: usize = 6_000_000;
+
+/// Values of a function whose working memory is kept for the next function.
+pub(crate) const KEPT_VALUES: usize = 500_000;
