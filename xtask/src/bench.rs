@@ -218,15 +218,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         key.strip_prefix("wasm/")
             .is_none_or(|guest| chosen.iter().any(|program| program.guest == guest))
     };
-    notes.extend(
-        list.differences(
-            &hashes
-                .iter()
-                .filter(|(k, _)| relevant(k))
-                .map(|(k, h)| (k.clone(), h.clone()))
-                .collect(),
-        ),
-    );
+    notes.extend(list.differences(hashes.iter().filter(|(key, _)| relevant(key))));
     if found.engines.is_empty() {
         return Err(format!("no engine was found\n  {}", notes.join("\n  ")).into());
     }

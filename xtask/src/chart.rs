@@ -25,7 +25,7 @@ pub(crate) fn draw(results: &Results) -> String {
     let baseline = &results.engines[results.baseline].name;
     let _ = writeln!(
         body,
-        "<text x=\"16\" y=\"{y}\" class=\"title\">Ratios to {}: median of runs, 95 % intervals</text>",
+        "<text x=\"16\" y=\"{y}\" class=\"title\">Ratios to {} (medians, 95 % intervals): left of 1 is faster or smaller</text>",
         escape(baseline)
     );
     y += 14.0;
@@ -34,7 +34,7 @@ pub(crate) fn draw(results: &Results) -> String {
         .collect();
     let mut x = 16.0;
     for &engine in &compared {
-        let text = label(results, engine);
+        let text = &results.engines[engine].name;
         let width = 30.0 + 7.0 * text.chars().count() as f64;
         if x + width > WIDTH {
             x = 16.0;
@@ -46,11 +46,11 @@ pub(crate) fn draw(results: &Results) -> String {
             colour(engine),
             x + 14.0,
             y + 9.0,
-            escape(&text)
+            escape(text)
         );
         x += width;
     }
-    y += 30.0;
+    y += 38.0;
     for view in VIEWS {
         panel(&mut body, &mut y, view, results);
     }
@@ -65,10 +65,6 @@ pub(crate) fn draw(results: &Results) -> String {
 
 fn colour(engine: usize) -> &'static str {
     COLOURS[engine % COLOURS.len()]
-}
-
-fn label(results: &Results, engine: usize) -> String {
-    results.engines[engine].name.clone()
 }
 
 fn escape(text: &str) -> String {
@@ -137,10 +133,15 @@ fn panel(body: &mut String, y: &mut f64, view: &View, results: &Results) {
         let value = f64::from(power).exp2();
         let x = scale(value);
         let class = if power == 0 { "one" } else { "grid" };
+        let tick = if power < 0 {
+            format!("1/{}", 1.0 / value)
+        } else {
+            value.to_string()
+        };
         let _ = writeln!(
             body,
             "<line x1=\"{x:.1}\" y1=\"{}\" x2=\"{x:.1}\" y2=\"{}\" class=\"{class}\"/>\
-             <text x=\"{x:.1}\" y=\"{}\" class=\"small middle\">{value}</text>",
+             <text x=\"{x:.1}\" y=\"{}\" class=\"small middle\">{tick}</text>",
             *y,
             *y + height,
             *y - 4.0
@@ -169,7 +170,7 @@ fn panel(body: &mut String, y: &mut f64, view: &View, results: &Results) {
                 BAR - 1.0,
                 colour(*engine),
                 escape(name),
-                escape(&label(results, *engine)),
+                escape(&results.engines[*engine].name),
                 ratio.value,
                 scale(ratio.low),
                 scale(ratio.high),

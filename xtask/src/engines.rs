@@ -380,7 +380,7 @@ pub(crate) fn find_all(named: &[String], folder: &Folder) -> Result<Found> {
         ways = WAYS.iter().collect();
     }
 
-    let mut versions: Vec<(&Tool, std::result::Result<(PathBuf, String), String>)> = Vec::new();
+    let mut versions: Vec<(&Tool, Option<(PathBuf, String)>)> = Vec::new();
     for way in ways {
         let mut engine = Engine {
             name: way.name.to_owned(),
@@ -410,9 +410,10 @@ pub(crate) fn find_all(named: &[String], folder: &Folder) -> Result<Found> {
                         .notes
                         .push(format!("{} is left out: {why}", tool.binary));
                 }
-                versions.push((tool, tried));
+                versions.push((tool, tried.ok()));
             }
-            let Some((_, Ok((path, version)))) = versions.iter().find(|(known, _)| *known == tool)
+            let Some((_, Some((path, version)))) =
+                versions.iter().find(|(known, _)| *known == tool)
             else {
                 continue;
             };

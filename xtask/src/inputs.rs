@@ -9,21 +9,27 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Makes the inputs that are not there.
+/// To be raised when a generator changes, so that inputs made by the old one are made again.
+const GENERATION: u32 = 1;
+
+/// Makes the inputs that are not there, or were made otherwise.
 pub(crate) fn make(list: &Programs, folder: &Folder) -> Result<()> {
     let here = folder.inputs();
     fs::create_dir_all(&here).at("cannot make", &here)?;
     for input in &list.inputs {
         let path = here.join(&input.name);
+        // What made the file; when that changed, the file is made again.
+        let stamp = format!("{GENERATION} {:?}", input.origin);
+        let stamp_path = folder.at(&format!("stamps/{}.input", input.name))?;
+        let fresh = path.exists() && fs::read_to_string(&stamp_path).is_ok_and(|old| old == stamp);
         match &input.origin {
             Origin::Copy(file) => {
                 let from = programs::root().join("bench/guests/inputs").join(file);
                 fs::copy(&from, &path).at("cannot copy", &from)?;
             }
-            Origin::Generate(generator, size) if !path.exists() => {
-                generate(generator, *size, &path)?
-            }
-            Origin::Output { guest, args } if !path.exists() => {
+            _ if fresh => {}
+            Origin::Generate(generator, size) => generate(generator, *size, &path)?,
+            Origin::Output { guest, args } => {
                 let native = folder.native(guest);
                 if !native.exists() {
                     println!("note: {} is left out until {guest} is built", input.name);
@@ -39,8 +45,8 @@ pub(crate) fn make(list: &Programs, folder: &Folder) -> Result<()> {
                 }
                 fs::write(&path, output.stdout).at("cannot write", &path)?;
             }
-            Origin::Generate(..) | Origin::Output { .. } => {}
         }
+        fs::write(&stamp_path, stamp).at("cannot write", &stamp_path)?;
     }
     Ok(())
 }
@@ -244,6 +250,9 @@ fn json(random: &mut Random, bytes: usize) -> String {
 }
 
 fn tree(random: &mut Random, files: u64, path: &Path) -> Result<()> {
+    if path.exists() {
+        fs::remove_dir_all(path).at("cannot empty", path)?;
+    }
     for i in 0..files {
         let folder = path
             .join(GREEK[random.below(8)])

@@ -14,7 +14,7 @@ mod report;
 mod stats;
 mod toolchain;
 
-use error::Result;
+use crate::error::Result;
 use std::process::ExitCode;
 
 /// One chore: its name, what it does in a line, and the function that does it.

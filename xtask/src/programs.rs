@@ -169,16 +169,23 @@ impl Programs {
             .ok_or_else(|| format!("no guest is called {name}").into())
     }
 
-    /// What differs from the pinned hashes, one sentence each.
-    pub(crate) fn differences(&self, found: &BTreeMap<String, String>) -> Vec<String> {
-        found
-            .iter()
+    /// A sentence on what differs from the pinned hashes; nothing when nothing does.
+    pub(crate) fn differences<'a>(
+        &self,
+        found: impl IntoIterator<Item = (&'a String, &'a String)>,
+    ) -> Option<String> {
+        let different: Vec<String> = found
+            .into_iter()
             .filter_map(|(key, hash)| match self.hashes.get(key) {
                 Some(pinned) if pinned == hash => None,
-                Some(pinned) => Some(format!("{key} is {:.12}…, pinned is {pinned:.12}…", hash)),
-                None => Some(format!("{key} is {:.12}…, nothing is pinned", hash)),
+                Some(pinned) => Some(format!("{key} ({hash:.8}…, not {pinned:.8}…)")),
+                None => Some(format!("{key} ({hash:.8}…, nothing pinned)")),
             })
-            .collect()
+            .collect();
+        (!different.is_empty()).then(|| {
+            let keys = different.join(", ");
+            format!("not what is pinned (another compiler builds other bytes): {keys}")
+        })
     }
 
     /// Writes `hashes` over the last table of the list.

@@ -152,9 +152,18 @@ impl View {
 }
 
 fn show_ratio(ratio: Option<Ratio>) -> String {
+    let digits = |value: f64| {
+        if value < 9.995 {
+            format!("{value:.2}")
+        } else {
+            format!("{value:.1}")
+        }
+    };
     ratio.map_or_else(
         || "-".to_owned(),
-        |Ratio { value, low, high }| format!("{value:.2} [{low:.2}–{high:.2}]"),
+        |Ratio { value, low, high }| {
+            format!("{} [{}–{}]", digits(value), digits(low), digits(high))
+        },
     )
 }
 
@@ -185,7 +194,7 @@ pub(crate) fn tables(results: &Results) -> String {
                 };
                 let _ = write!(
                     out,
-                    " | {:<38}",
+                    " | {:<40}",
                     format!("{}{mark}", results.engines[engine].name)
                 );
             }
@@ -212,7 +221,7 @@ pub(crate) fn tables(results: &Results) -> String {
                             )
                         }
                     };
-                    let _ = write!(out, " | {cell:<38}");
+                    let _ = write!(out, " | {cell:<40}");
                 }
                 out.push('\n');
             }
@@ -238,7 +247,13 @@ pub(crate) fn tables(results: &Results) -> String {
                 ""
             };
             let name = format!("{}{mark}", results.engines[engine].name);
-            let _ = writeln!(out, "    {name:<18} {:<22} {count:>3}", show_ratio(ratio));
+            // To itself it is 1; drawing the same runs twice would give that a width.
+            let ratio = if engine == results.baseline {
+                "1".to_owned()
+            } else {
+                show_ratio(ratio)
+            };
+            let _ = writeln!(out, "    {name:<18} {ratio:<22} {count:>3}");
         }
     }
     let failures: Vec<String> = results

@@ -9,7 +9,7 @@ BEGIN;
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
 INSERT INTO shops SELECT i, char(65 + i % 26) || char(97 + i * 7 % 26) || 'ville', 1900 + i * 13 % 120 FROM n;
 WITH RECURSIVE n(i, r) AS (SELECT 1, 12345 UNION ALL SELECT i + 1, (r * 1103515245 + 12345) & 2147483647 FROM n WHERE i < 60000)
-INSERT INTO sales SELECT i, 1 + (r >> 8) % 200, 'item' || (r >> 4) % 997, ((r >> 6) % 100000) / 100.0, i % 365 FROM n;
+INSERT INTO sales SELECT i, 1 + (r >> 8) % 200, 'item' || ((r >> 4) % 997), ((r >> 6) % 100000) / 100.0, i % 365 FROM n;
 COMMIT;
 SELECT count(*), round(sum(amount), 2), round(avg(amount), 4), min(day), max(day) FROM sales;
 CREATE INDEX by_shop ON sales (shop, day);
