@@ -12,6 +12,7 @@
 //! | [`slots`] | code slots and slot stubs |
 //! | [`trap`] | trap codes |
 //! | [`builtin`] | the table of functions that generated code calls in the runtime |
+//! | [`fuel`] | what instructions cost |
 //! | [`metadata`] | what is kept beside code: trap sites, source positions, OSR entries |
 //! | [`plan`] | how a module's memories and other things are reached |
 //! | [`compiler`] | the trait that compilers implement, and what they are given |
@@ -27,6 +28,7 @@ extern crate alloc;
 pub mod builtin;
 pub mod compiler;
 pub mod convention;
+pub mod fuel;
 pub mod image;
 pub mod layout;
 pub mod metadata;
