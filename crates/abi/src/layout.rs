@@ -410,7 +410,12 @@ impl ContextLayout {
 
     /// The runtime's instance, opaque to generated code.
     pub const fn instance(&self) -> u32 {
-        5 * self.target.pointer()
+        ContextLayout::instance_on(self.target)
+    }
+
+    /// [`ContextLayout::instance`], which is the same for every module.
+    pub const fn instance_on(target: Target) -> u32 {
+        5 * target.pointer()
     }
 
     /// Definition of direct memory `index`.

@@ -1,0 +1,277 @@
+//! What an engine is asked to be.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tepui_module::{Features, Proposal};
+
+#[cfg(doc)]
+use crate::Engine;
+use crate::Result;
+
+/// How functions are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// The interpreter. Not in this version yet.
+    Interpreter,
+    /// The one-pass compiler. Not in this version yet.
+    Baseline,
+    /// The optimizing compiler, over whole modules.
+    Optimizing,
+    /// Start in the fastest-starting tier and move up. Not in this version yet.
+    Auto,
+}
+
+impl Strategy {
+    /// Every strategy, from the lowest tier up.
+    pub const ALL: &'static [Strategy] = &[
+        Strategy::Interpreter,
+        Strategy::Baseline,
+        Strategy::Optimizing,
+        Strategy::Auto,
+    ];
+
+    /// The strategies that this build has.
+    pub const AVAILABLE: &'static [Strategy] = &[Strategy::Optimizing];
+
+    /// The name, as in `tepui run --tier NAME`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Strategy::Interpreter => "interpreter",
+            Strategy::Baseline => "baseline",
+            Strategy::Optimizing => "optimizing",
+            Strategy::Auto => "auto",
+        }
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Strategy {
+    type Err = crate::Error;
+
+    fn from_str(name: &str) -> Result<Strategy> {
+        Strategy::ALL
+            .iter()
+            .copied()
+            .find(|strategy| strategy.name() == name)
+            .ok_or_else(|| {
+                crate::Error::msg(format!(
+                    "no tier is called `{name}`; there are interpreter, baseline, optimizing, auto"
+                ))
+            })
+    }
+}
+
+/// How much the optimizing compiler does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OptLevel {
+    /// As little as possible: compiles fastest.
+    None,
+    /// For speed.
+    #[default]
+    Speed,
+    /// For speed and small code.
+    SpeedAndSize,
+}
+
+/// How far a compilation is: called with functions done and functions in all.
+pub(crate) type Progress = Arc<dyn Fn(usize, usize) + Send + Sync>;
+
+/// What an [`Engine`] is asked to be. The defaults are right for most programs.
+///
+/// ```
+/// use tepui::{Config, Engine};
+///
+/// # fn main() -> tepui::Result<()> {
+/// let mut config = Config::new();
+/// config.consume_fuel(true).max_wasm_stack(1 << 20);
+/// let engine = Engine::new(&config)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Config {
+    pub(crate) strategy: Strategy,
+    pub(crate) features: Features,
+    pub(crate) consume_fuel: bool,
+    pub(crate) epoch_interruption: bool,
+    pub(crate) wasm_backtrace: bool,
+    pub(crate) max_wasm_stack: usize,
+    pub(crate) memory_reservation: u64,
+    pub(crate) memory_guard: u64,
+    pub(crate) deterministic: bool,
+    pub(crate) spectre: bool,
+    pub(crate) parallel: bool,
+    pub(crate) opt_level: OptLevel,
+    pub(crate) verify: bool,
+    pub(crate) progress: Option<Progress>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            strategy: Strategy::Optimizing,
+            features: Features::default(),
+            consume_fuel: false,
+            epoch_interruption: false,
+            wasm_backtrace: true,
+            max_wasm_stack: 512 << 10,
+            memory_reservation: 4 << 30,
+            memory_guard: 32 << 20,
+            deterministic: false,
+            spectre: true,
+            parallel: true,
+            opt_level: OptLevel::Speed,
+            verify: cfg!(debug_assertions),
+            progress: None,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("strategy", &self.strategy)
+            .field("features", &self.features)
+            .field("consume_fuel", &self.consume_fuel)
+            .field("epoch_interruption", &self.epoch_interruption)
+            .field("wasm_backtrace", &self.wasm_backtrace)
+            .field("max_wasm_stack", &self.max_wasm_stack)
+            .field("memory_reservation", &self.memory_reservation)
+            .field("memory_guard", &self.memory_guard)
+            .field("deterministic", &self.deterministic)
+            .field("spectre", &self.spectre)
+            .field("parallel", &self.parallel)
+            .field("opt_level", &self.opt_level)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// The default configuration.
+    pub fn new() -> Config {
+        Config::default()
+    }
+
+    /// How functions are run. The default is the optimizing compiler.
+    ///
+    /// [`Engine::new`] refuses a strategy that this build does not have.
+    pub fn strategy(&mut self, strategy: Strategy) -> &mut Config {
+        self.strategy = strategy;
+        self
+    }
+
+    /// The proposals that modules may use.
+    pub fn features(&mut self, features: Features) -> &mut Config {
+        self.features = features;
+        self
+    }
+
+    /// Switches one proposal on or off.
+    ///
+    /// # Errors
+    ///
+    /// When it is to be switched on and this version does not implement it.
+    pub fn feature(&mut self, proposal: Proposal, enable: bool) -> Result<&mut Config> {
+        if enable {
+            self.features.enable(proposal)?;
+        } else {
+            self.features.disable(proposal);
+        }
+        Ok(self)
+    }
+
+    /// Whether guests consume [fuel](crate::Store::set_fuel). Off by default.
+    pub fn consume_fuel(&mut self, enable: bool) -> &mut Config {
+        self.consume_fuel = enable;
+        self
+    }
+
+    /// Whether guests look at the [epoch](Engine::increment_epoch) at function
+    /// entries and in loops. Off by default.
+    pub fn epoch_interruption(&mut self, enable: bool) -> &mut Config {
+        self.epoch_interruption = enable;
+        self
+    }
+
+    /// Whether errors carry a [`WasmBacktrace`](crate::WasmBacktrace). On by
+    /// default.
+    pub fn wasm_backtrace(&mut self, enable: bool) -> &mut Config {
+        self.wasm_backtrace = enable;
+        self
+    }
+
+    /// The stack that guests may use, in bytes; 512 KiB by default.
+    ///
+    /// It is taken from the stack of the thread that calls, of which a reserve
+    /// is kept for the host in any case.
+    pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Config {
+        self.max_wasm_stack = bytes;
+        self
+    }
+
+    /// The address space reserved for each 32-bit memory, in bytes; 4 GiB by
+    /// default. With less than 4 GiB every memory access is checked explicitly,
+    /// as it also is where the system refuses the reservation.
+    pub fn memory_reservation(&mut self, bytes: u64) -> &mut Config {
+        self.memory_reservation = bytes;
+        self
+    }
+
+    /// The inaccessible address space after each reservation, in bytes; 32 MiB
+    /// by default. Accesses with static offsets below it need no check.
+    pub fn memory_guard_size(&mut self, bytes: u64) -> &mut Config {
+        self.memory_guard = bytes;
+        self
+    }
+
+    /// Whether results are the same on every machine: NaN bit patterns are
+    /// made canonical. Off by default, because it costs time.
+    pub fn deterministic(&mut self, enable: bool) -> &mut Config {
+        self.deterministic = enable;
+        self
+    }
+
+    /// Whether accesses to memories, tables and branch tables are hardened
+    /// against speculative execution. On by default.
+    pub fn spectre_hardening(&mut self, enable: bool) -> &mut Config {
+        self.spectre = enable;
+        self
+    }
+
+    /// Whether modules are compiled on all processors. On by default.
+    pub fn parallel_compilation(&mut self, enable: bool) -> &mut Config {
+        self.parallel = enable;
+        self
+    }
+
+    /// How much the optimizing compiler does; for speed by default.
+    pub fn opt_level(&mut self, level: OptLevel) -> &mut Config {
+        self.opt_level = level;
+        self
+    }
+
+    /// Whether the compiler checks its own intermediate code, for tests. On by
+    /// default in builds with debug assertions.
+    pub fn compiler_verifier(&mut self, enable: bool) -> &mut Config {
+        self.verify = enable;
+        self
+    }
+
+    /// Calls `progress` during compilations with the number of functions done
+    /// and of functions in all, from any thread, many times a second.
+    pub fn compile_progress(
+        &mut self,
+        progress: impl Fn(usize, usize) + Send + Sync + 'static,
+    ) -> &mut Config {
+        self.progress = Some(Arc::new(progress));
+        self
+    }
+}

@@ -1,0 +1,307 @@
+//! Engines: a configuration, its compiler, its types, its memory for code.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tepui_abi::{Compiler, Tunables};
+use tepui_module::{Features, RecGroup, TypeId, TypeLookup, TypeRegistry};
+use tepui_native::code::CodeRegion;
+use tepui_native::memory::{Reservation, page_size};
+use tepui_native::signals;
+use tepui_optimizing::{Optimizing, Processor, Verifier};
+
+use crate::config::{Config, OptLevel, Progress, Strategy};
+use crate::types::FuncType;
+use crate::vm::call::on_trap;
+use crate::{Error, Module, Result, code};
+
+/// The environment of compilation and execution: configuration, compiler,
+/// canonical types, memory for code.
+///
+/// A clone is another handle to the same engine. Modules and stores belong to
+/// an engine; modules of one engine can be instantiated in its stores only.
+/// Engines are shared by threads.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<EngineInner>,
+}
+
+struct EngineInner {
+    config: Config,
+    types: RwLock<TypeRegistry>,
+    /// For memories with guard pages; `None` where they cannot be had.
+    guarded: Option<Box<dyn Compiler>>,
+    /// For memories that are checked explicitly.
+    checked: OnceLock<Box<dyn Compiler>>,
+    tunables: Tunables,
+    code: OnceLock<CodeRegion>,
+    epoch: AtomicU64,
+}
+
+/// Under which style of memory access code is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// Memories have guard pages.
+    Guarded,
+    /// Every access is checked.
+    Checked,
+}
+
+impl Engine {
+    /// Makes an engine.
+    ///
+    /// # Errors
+    ///
+    /// When this build or this machine does not have what `config` asks for.
+    pub fn new(config: &Config) -> Result<Engine> {
+        if !Strategy::AVAILABLE.contains(&config.strategy) {
+            let available: Vec<_> = Strategy::AVAILABLE.iter().map(|s| s.name()).collect();
+            return Err(Error::msg(format!(
+                "this build has no tier `{}`; it has: {}",
+                config.strategy,
+                available.join(", ")
+            )));
+        }
+        // SAFETY: `trap_at` only reads what is kept alive by running code, and
+        // `on_trap` follows the contract of the trap stub.
+        unsafe { signals::install(lookup, on_trap) }
+            .map_err(|error| Error::new(error).context("cannot install signal handlers"))?;
+
+        let tunables = Tunables {
+            memory_reservation: config.memory_reservation,
+            memory_guard: config.memory_guard,
+            host_page_log2: page_size().trailing_zeros() as u8,
+            fuel: config.consume_fuel,
+            epoch: config.epoch_interruption,
+            spectre: config.spectre,
+            deterministic: config.deterministic,
+        };
+        let tunables = if can_reserve(&tunables) {
+            tunables
+        } else {
+            tunables.checked()
+        };
+        let guarded = if tunables.memory_reservation > 0 {
+            Some(compiler(config, tunables)?)
+        } else {
+            None
+        };
+        let checked = OnceLock::new();
+        if guarded.is_none() {
+            let _ = checked.set(compiler(config, tunables)?);
+        }
+        Ok(Engine {
+            inner: Arc::new(EngineInner {
+                config: config.clone(),
+                types: RwLock::new(TypeRegistry::new()),
+                guarded,
+                checked,
+                tunables,
+                code: OnceLock::new(),
+                epoch: AtomicU64::new(0),
+            }),
+        })
+    }
+
+    /// Whether both are handles to the same engine.
+    pub fn same(a: &Engine, b: &Engine) -> bool {
+        Arc::ptr_eq(&a.inner, &b.inner)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// The proposals that modules may use.
+    pub fn features(&self) -> Features {
+        self.inner.config.features
+    }
+
+    /// Increments the epoch, on which guests with
+    /// [epoch interruption](Config::epoch_interruption) look at function
+    /// entries and in loops. May be called from a signal handler.
+    pub fn increment_epoch(&self) {
+        self.inner.epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Compiles `bytes` and returns an image that
+    /// [`Module::deserialize`] loads without compiling.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::new`].
+    pub fn precompile_module(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        Module::new(self, bytes)?.serialize()
+    }
+
+    /// A text that names everything on which compatibility of images depends.
+    pub fn compatibility(&self) -> Result<String> {
+        Ok(self.compiler(self.preferred())?.fingerprint())
+    }
+
+    pub(crate) fn current_epoch(&self) -> u64 {
+        self.inner.epoch.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn epoch_counter(&self) -> *const AtomicU64 {
+        &raw const self.inner.epoch
+    }
+
+    pub(crate) fn max_wasm_stack(&self) -> usize {
+        self.inner.config.max_wasm_stack
+    }
+
+    pub(crate) fn wasm_backtrace(&self) -> bool {
+        self.inner.config.wasm_backtrace
+    }
+
+    pub(crate) fn progress(&self) -> Option<&Progress> {
+        self.inner.config.progress.as_ref()
+    }
+
+    /// The tunables of the preferred variant.
+    pub(crate) fn tunables(&self) -> &Tunables {
+        &self.inner.tunables
+    }
+
+    /// The variant that is compiled unless a memory asks for the other.
+    pub(crate) fn preferred(&self) -> Variant {
+        if self.inner.guarded.is_some() {
+            Variant::Guarded
+        } else {
+            Variant::Checked
+        }
+    }
+
+    /// The compiler of a variant.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made for this machine.
+    pub(crate) fn compiler(&self, variant: Variant) -> Result<&dyn Compiler> {
+        match (variant, &self.inner.guarded) {
+            (Variant::Guarded, Some(compiler)) => Ok(&**compiler),
+            _ => {
+                if let Some(compiler) = self.inner.checked.get() {
+                    return Ok(&**compiler);
+                }
+                let compiler = compiler(&self.inner.config, self.inner.tunables.checked())?;
+                Ok(&**self.inner.checked.get_or_init(|| compiler))
+            }
+        }
+    }
+
+    /// The threads that a compilation may use.
+    pub(crate) fn compile_threads(&self) -> NonZeroUsize {
+        if self.inner.config.parallel {
+            std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+        } else {
+            NonZeroUsize::MIN
+        }
+    }
+
+    /// The engine's memory for code, reserved when first asked for.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses it.
+    pub(crate) fn code_region(&self) -> Result<&CodeRegion> {
+        if let Some(region) = self.inner.code.get() {
+            return Ok(region);
+        }
+        let region = CodeRegion::new()
+            .map_err(|error| Error::new(error).context("cannot reserve memory for code"))?;
+        Ok(self.inner.code.get_or_init(|| region))
+    }
+
+    /// The canonical types, for reading.
+    pub(crate) fn types(&self) -> RwLockReadGuard<'_, TypeRegistry> {
+        self.inner
+            .types
+            .read()
+            .unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// The canonical types, for registering.
+    pub(crate) fn types_mut(&self) -> RwLockWriteGuard<'_, TypeRegistry> {
+        self.inner
+            .types
+            .write()
+            .unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// Whether canonical type `a` is a subtype of `b`.
+    pub(crate) fn is_subtype(&self, a: TypeId, b: TypeId) -> bool {
+        a == b || self.types().is_sub_id(a, b)
+    }
+
+    /// The function type of this id, which is in use.
+    pub(crate) fn func_type(&self, id: TypeId) -> FuncType {
+        FuncType::from_id(self, id)
+    }
+
+    /// The group of a type in use.
+    pub(crate) fn group_of(&self, id: TypeId) -> Option<Arc<RecGroup>> {
+        self.types().group_of(id)
+    }
+}
+
+impl Default for Engine {
+    /// # Panics
+    ///
+    /// When the default configuration does not work on this machine.
+    fn default() -> Engine {
+        match Engine::new(&Config::default()) {
+            Ok(engine) => engine,
+            Err(error) => panic!("the default engine cannot be made: {error:?}"),
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
+    }
+}
+
+fn compiler(config: &Config, tunables: Tunables) -> Result<Box<dyn Compiler>> {
+    let opt_level = match config.opt_level {
+        OptLevel::None => tepui_optimizing::OptLevel::None,
+        OptLevel::Speed => tepui_optimizing::OptLevel::Speed,
+        OptLevel::SpeedAndSize => tepui_optimizing::OptLevel::SpeedAndSize,
+    };
+    let verifier = if config.verify {
+        Verifier::On
+    } else {
+        Verifier::Off
+    };
+    let target = tepui_abi::Target::host();
+    let compiler = Optimizing::new(target, &Processor::Host, tunables, opt_level, verifier)?;
+    compiler.check_host().map_err(Error::msg)?;
+    Ok(Box::new(compiler))
+}
+
+/// Whether the system grants the address space of one guarded memory.
+fn can_reserve(tunables: &Tunables) -> bool {
+    if tunables.memory_reservation < 4 << 30 {
+        return false;
+    }
+    tunables
+        .memory_reservation
+        .checked_add(tunables.memory_guard)
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .is_some_and(|bytes| Reservation::new(bytes).is_ok())
+}
+
+/// What the signal handler asks of published code: `owner` is what it was
+/// registered with, and it is running.
+fn lookup(owner: *const (), offset: usize) -> Option<u8> {
+    // SAFETY: only `ModuleCode` registers code, and running code is kept alive
+    // by the store that runs it.
+    unsafe { code::trap_at(owner, offset) }.map(tepui_abi::Trap::code)
+}

@@ -1,0 +1,215 @@
+//! Host functions: a closure, its type, and the entry that *leave* calls.
+//!
+//! This file holds unsafe code: the entries are called by generated code.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use tepui_abi::Target;
+use tepui_abi::convention::{self, Representation};
+use tepui_abi::image::{LeaveStatus, RegisterImage};
+use tepui_native::stubs::{leave, leave_integers};
+
+use crate::store::{StoreInner, StoreOpaque, Unwind};
+use crate::vm::context::{HostEntry, VmHostContext, VmStack};
+use crate::vm::transfer::{Cursor, PARAMETERS, RESULTS};
+use crate::{Caller, Engine, Error, FuncType, Result, Val};
+
+/// A host function, not yet bound to a store.
+pub(crate) struct HostFunc {
+    ty: FuncType,
+    entry: HostEntry,
+    closure: Box<dyn Any + Send + Sync>,
+    uses_vectors: bool,
+}
+
+impl HostFunc {
+    /// A host function from its type, its entry and the closure that the entry
+    /// expects to find.
+    ///
+    /// # Safety
+    ///
+    /// `entry` reads a closure of the type of `closure`, and values of type
+    /// `ty`.
+    pub(crate) unsafe fn new(
+        ty: FuncType,
+        entry: HostEntry,
+        closure: Box<dyn Any + Send + Sync>,
+    ) -> Arc<HostFunc> {
+        let uses_vectors = uses_vectors(&ty);
+        Arc::new(HostFunc {
+            ty,
+            entry,
+            closure,
+            uses_vectors,
+        })
+    }
+
+    /// A host function that takes and gives values dynamically.
+    pub(crate) fn dynamic<T: 'static>(
+        ty: FuncType,
+        function: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+    ) -> Arc<HostFunc> {
+        let closure: DynamicFunction<T> = Box::new(function);
+        // SAFETY: `dynamic_entry::<T>` reads a `DynamicFunction<T>`, and takes
+        // the type from the function itself.
+        unsafe { HostFunc::new(ty, dynamic_entry::<T>, Box::new(closure)) }
+    }
+
+    pub(crate) fn ty(&self) -> &FuncType {
+        &self.ty
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        self.ty.engine()
+    }
+
+    pub(crate) fn type_id(&self) -> u32 {
+        self.ty.type_id().as_u32()
+    }
+
+    pub(crate) fn entry(&self) -> HostEntry {
+        self.entry
+    }
+
+    /// The stub that joins generated code to this function.
+    pub(crate) fn leave_stub(&self) -> *const u8 {
+        if self.uses_vectors {
+            leave as *const u8
+        } else {
+            leave_integers as *const u8
+        }
+    }
+
+    /// The closure.
+    ///
+    /// # Panics
+    ///
+    /// When it is of another type.
+    #[inline]
+    pub(crate) fn closure<F: 'static>(&self) -> &F {
+        self.closure
+            .downcast_ref()
+            .expect("a host function's entry belongs to its closure")
+    }
+}
+
+/// Whether a value of the type travels in a vector or float register.
+pub(crate) fn uses_vectors(ty: &FuncType) -> bool {
+    let architecture = Target::host().architecture;
+    let represent = |ty: &tepui_module::ValType| Representation::of(*ty);
+    ty.with_module_type(|ty| {
+        convention::parameters(architecture, ty.params.iter().map(represent)).uses_vectors
+            || convention::results(architecture, ty.results.iter().map(represent)).uses_vectors
+    })
+}
+
+type DynamicFunction<T> =
+    Box<dyn Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync>;
+
+/// Runs a host function's body, and turns errors and panics into an unwind.
+///
+/// # Safety
+///
+/// `callee` is a live host context of a store whose data is a `T`, and nobody
+/// else uses that store until this returns.
+#[inline(always)]
+pub(crate) unsafe fn run_host<T: 'static>(
+    callee: *mut u8,
+    caller: *mut u8,
+    body: impl FnOnce(&HostFunc, Caller<'_, T>) -> Result<()>,
+) -> LeaveStatus {
+    // SAFETY: the caller promises a live host context.
+    let (host, store) = unsafe {
+        let store_context = VmHostContext::store_context_of(callee);
+        (VmHostContext::host(callee), (*store_context).store)
+    };
+    // SAFETY: the store is suspended in the call that led here, and its data is
+    // a `T`; `StoreInner` begins with its `StoreOpaque`.
+    let inner = unsafe { &mut *store.cast::<StoreInner<T>>() };
+    let caller_context = NonNull::new(caller);
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `caller` is the context of the Wasm instance that called, or null.
+        body(host, unsafe { Caller::new(inner, caller_context) })
+    }));
+    let unwind = match outcome {
+        Ok(Ok(())) => return LeaveStatus::Return,
+        Ok(Err(error)) => Unwind::Error(error),
+        Err(payload) => Unwind::Panic(payload),
+    };
+    // SAFETY: the closure has returned, so nobody uses the store.
+    unsafe { (*store).set_unwind(unwind) };
+    LeaveStatus::Unwind
+}
+
+/// The overflow area of the stack that runs the store of `callee`.
+///
+/// # Safety
+///
+/// `callee` is a live context.
+#[inline(always)]
+pub(crate) unsafe fn overflow_of(callee: *mut u8) -> *mut crate::vm::context::OverflowSlot {
+    // SAFETY: every context leads to its store context, and that to the
+    // running stack.
+    unsafe { VmStack::overflow((*VmHostContext::store_context_of(callee)).stack) }
+}
+
+unsafe extern "C" fn dynamic_entry<T: 'static>(
+    callee: *mut u8,
+    caller: *mut u8,
+    image: *mut RegisterImage,
+    _slot: usize,
+) -> LeaveStatus {
+    let body = |host: &HostFunc, mut caller: Caller<'_, T>| -> Result<()> {
+        let ty = host.ty();
+        let parameter_count = ty.params().len();
+        let result_count = ty.results().len();
+        let mut values: Vec<Val> = caller.store.0.opaque_mut().take_values();
+        values.clear();
+        values.reserve(parameter_count + result_count);
+        let store: *mut StoreOpaque = caller.store.0.opaque_mut();
+        // SAFETY: *leave* filled the image and the overflow area according to
+        // the type of this function; they are read before anything else runs.
+        unsafe {
+            let mut cursor = Cursor::new(PARAMETERS, image, overflow_of(callee));
+            for ty in ty.params() {
+                values.push(Val::read(&mut *store, &mut cursor, &ty));
+            }
+        }
+        for ty in ty.results() {
+            values.push(Val::default_for(&ty));
+        }
+        let (parameters, results) = values.split_at_mut(parameter_count);
+        let closure = host.closure::<DynamicFunction<T>>();
+        closure(caller.reborrow(), parameters, results)?;
+        let opaque = caller.store.0.opaque_mut();
+        for (index, (value, ty)) in results.iter().zip(ty.results()).enumerate() {
+            value.check(opaque, &ty).map_err(|error| {
+                error.context(format!("host function's result {index} is wrong"))
+            })?;
+        }
+        // SAFETY: the results have the types that generated code expects; the
+        // image and the overflow area are free until *leave* reads them.
+        unsafe {
+            let mut cursor = Cursor::new(RESULTS, image, overflow_of(callee));
+            for value in results.iter() {
+                value.write(opaque, &mut cursor);
+            }
+        }
+        values.clear();
+        opaque.put_values(values);
+        Ok(())
+    };
+    // SAFETY: generated code calls an entry with the host context that it is
+    // part of, and the store's type was fixed when the function was bound.
+    unsafe { run_host::<T>(callee, caller, body) }
+}
+
+/// An error for a host function that belongs to another engine.
+pub(crate) fn wrong_engine(what: &str) -> Error {
+    Error::msg(format!(
+        "{what} belongs to another engine than the store it is used with"
+    ))
+}

@@ -1,0 +1,499 @@
+//! Modules: decoded, validated and compiled once, instantiated many times.
+//!
+//! This file holds unsafe code: images contain machine code.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tepui_abi::{Batch, Entry, FunctionInput, Plan};
+use tepui_image::{CodeBuilder, CodeImage};
+use tepui_module::{DefinedFuncIndex, ExternIndex, FuncIndex, Module as Decoded};
+
+use crate::code::{self, ModuleCode};
+use crate::engine::{Engine, Variant};
+use crate::types::{ExportType, ExternType, ImportType};
+use crate::vm::startup::Startup;
+use crate::{Error, Result, parallel};
+
+/// A WebAssembly module, compiled for an engine.
+///
+/// A clone is another handle to the same module.
+#[derive(Clone)]
+pub struct Module {
+    inner: Arc<ModuleInner>,
+}
+
+pub(crate) struct ModuleInner {
+    engine: Engine,
+    bytes: Vec<u8>,
+    module: Decoded,
+    /// The canonical types in type index order, as contexts point to them.
+    type_ids: Box<[u32]>,
+    guarded: OnceLock<Arc<ModuleCode>>,
+    checked: OnceLock<Arc<ModuleCode>>,
+    compiling: Mutex<()>,
+    startup: OnceLock<Startup>,
+    names: OnceLock<Names>,
+}
+
+/// The names of a module's name section.
+struct Names {
+    module: Option<Arc<str>>,
+    functions: Vec<(u32, Arc<str>)>,
+}
+
+impl Module {
+    /// Compiles a module, in the binary format or, with the feature `wat`, in
+    /// the text format.
+    ///
+    /// # Errors
+    ///
+    /// When the module is malformed or invalid, or uses a proposal that is
+    /// switched off or not implemented. The error says where.
+    pub fn new(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
+        let bytes = bytes.as_ref();
+        #[cfg(feature = "wat")]
+        if !bytes.starts_with(b"\0asm") {
+            let binary = wat::parse_bytes(bytes)?;
+            return Module::compile(engine, binary.into_owned());
+        }
+        Module::compile(engine, bytes.to_vec())
+    }
+
+    /// Compiles the module in a file, binary or text.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, and as for [`Module::new`].
+    pub fn from_file(engine: &Engine, file: impl AsRef<Path>) -> Result<Module> {
+        let file = file.as_ref();
+        let bytes = std::fs::read(file).map_err(|error| {
+            Error::new(error).context(format!("cannot read `{}`", file.display()))
+        })?;
+        #[cfg(feature = "wat")]
+        if !bytes.starts_with(b"\0asm") {
+            let binary = wat::parse_bytes(&bytes).map_err(|mut error| {
+                error.set_path(file);
+                error
+            })?;
+            return Module::compile(engine, binary.into_owned());
+        }
+        Module::compile(engine, bytes)
+    }
+
+    /// Compiles a module in the binary format.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::new`].
+    pub fn from_binary(engine: &Engine, bytes: &[u8]) -> Result<Module> {
+        Module::compile(engine, bytes.to_vec())
+    }
+
+    /// Checks a module in the binary format without compiling it.
+    ///
+    /// # Errors
+    ///
+    /// When the module is malformed or invalid, or uses a proposal that is
+    /// switched off or not implemented. The error says where.
+    pub fn validate(engine: &Engine, bytes: &[u8]) -> Result<()> {
+        decode(engine, bytes)?;
+        Ok(())
+    }
+
+    fn compile(engine: &Engine, bytes: Vec<u8>) -> Result<Module> {
+        let module = decode(engine, &bytes)?;
+        let module = Module::assemble(engine, bytes, module);
+        module.inner.code(engine.preferred())?;
+        Ok(module)
+    }
+
+    fn assemble(engine: &Engine, bytes: Vec<u8>, module: Decoded) -> Module {
+        let type_ids = module.types().map(|id| id.as_u32()).collect();
+        Module {
+            inner: Arc::new(ModuleInner {
+                engine: engine.clone(),
+                bytes,
+                module,
+                type_ids,
+                guarded: OnceLock::new(),
+                checked: OnceLock::new(),
+                compiling: Mutex::new(()),
+                startup: OnceLock::new(),
+                names: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    /// The module's name, from its name section.
+    pub fn name(&self) -> Option<&str> {
+        self.inner.names().module.as_deref()
+    }
+
+    /// The imports, in order.
+    pub fn imports(&self) -> impl ExactSizeIterator<Item = ImportType<'_>> {
+        let engine = &self.inner.engine;
+        self.inner.module.imports().iter().map(|import| {
+            ImportType::new(
+                &import.module,
+                &import.field,
+                ExternType::from_module(engine, &import.ty),
+            )
+        })
+    }
+
+    /// The exports, in order.
+    pub fn exports(&self) -> impl ExactSizeIterator<Item = ExportType<'_>> {
+        self.inner
+            .module
+            .exports()
+            .iter()
+            .map(|export| ExportType::new(&export.name, self.extern_type(export.index)))
+    }
+
+    /// The type of the export of this name.
+    pub fn get_export(&self, name: &str) -> Option<ExternType> {
+        let index = self.inner.module.export(name)?;
+        Some(self.extern_type(index))
+    }
+
+    fn extern_type(&self, index: ExternIndex) -> ExternType {
+        ExternType::from_module(&self.inner.engine, &self.inner.module.extern_type(index))
+    }
+
+    /// The custom sections of this name, in order.
+    pub fn custom_sections<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let bytes = &self.inner.bytes;
+        self.inner
+            .module
+            .custom_sections()
+            .iter()
+            .filter(move |section| &*section.name == name)
+            .map(move |section| &bytes[section.range.clone()])
+    }
+
+    /// The module in the binary format.
+    pub fn binary(&self) -> &[u8] {
+        &self.inner.bytes
+    }
+
+    /// Whether both are handles to the same module.
+    pub fn same(&self, other: &Module) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<ModuleInner> {
+        &self.inner
+    }
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Decodes and validates, holding the engine's types only as long as needed.
+fn decode(engine: &Engine, bytes: &[u8]) -> Result<Decoded> {
+    let (module, bodies) = Decoded::decode_with(bytes, engine.features(), &mut |register| {
+        register(&mut engine.types_mut());
+    })?;
+    bodies.validate_with(&module, bytes, engine.compile_threads())?;
+    Ok(module)
+}
+
+impl ModuleInner {
+    /// What was decoded.
+    pub(crate) fn module(&self) -> &Decoded {
+        &self.module
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The canonical types in type index order.
+    pub(crate) fn type_ids(&self) -> &[u32] {
+        &self.type_ids
+    }
+
+    /// What instances start with, worked out at the first one.
+    pub(crate) fn startup(&self) -> &Startup {
+        self.startup
+            .get_or_init(|| Startup::new(&self.module, &self.bytes))
+    }
+
+    fn cell(&self, variant: Variant) -> &OnceLock<Arc<ModuleCode>> {
+        match variant {
+            Variant::Guarded => &self.guarded,
+            Variant::Checked => &self.checked,
+        }
+    }
+
+    /// The code of a variant, compiled when it is first asked for.
+    ///
+    /// # Errors
+    ///
+    /// When a function exceeds a limit of the compiler, or memory for code
+    /// cannot be had.
+    pub(crate) fn code(self: &Arc<Self>, variant: Variant) -> Result<Arc<ModuleCode>> {
+        let cell = self.cell(variant);
+        if let Some(code) = cell.get() {
+            return Ok(code.clone());
+        }
+        let _one = self
+            .compiling
+            .lock()
+            .unwrap_or_else(|poison| poison.into_inner());
+        if let Some(code) = cell.get() {
+            return Ok(code.clone());
+        }
+        let (plan, image) = self.compile(variant)?;
+        self.publish(variant, plan, image)
+    }
+
+    fn publish(
+        self: &Arc<Self>,
+        variant: Variant,
+        plan: Plan,
+        image: CodeImage,
+    ) -> Result<Arc<ModuleCode>> {
+        let code = ModuleCode::publish(
+            &self.engine,
+            Arc::downgrade(self),
+            self.module.defined_function_count(),
+            plan,
+            image,
+        )?;
+        Ok(self.cell(variant).get_or_init(|| code).clone())
+    }
+
+    fn compile(&self, variant: Variant) -> Result<(Plan, CodeImage)> {
+        let compiler = self.engine.compiler(variant)?;
+        let plan = Plan::new(&self.module, compiler.target(), compiler.tunables());
+        let count = self.module.defined_function_count() as usize;
+        let progress = self.engine.progress();
+        let done = std::sync::atomic::AtomicUsize::new(0);
+        let functions = parallel::try_map(count, self.engine.compile_threads(), |index| {
+            let function = DefinedFuncIndex::new(index as u32);
+            let compiled = compiler.compile(&FunctionInput {
+                module: &self.module,
+                bytes: &self.bytes,
+                plan: &plan,
+                function,
+                entry: Entry::Start,
+                batch: Batch::Whole,
+            });
+            if let Some(progress) = progress {
+                let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+                progress(done, count);
+            }
+            compiled.map_err(|error| {
+                let index = self.module.func_index(function);
+                let name = self.function_name(index);
+                let error = Error::new(error);
+                match name {
+                    Some(name) => error.context(format!("cannot compile function `{name}`")),
+                    None => error.context(format!("cannot compile function {}", index.as_u32())),
+                }
+            })
+        })?;
+        let mut builder = CodeBuilder::new(compiler.target());
+        let bytes = functions.iter().map(|function| function.code.len()).sum();
+        builder.reserve(count, bytes);
+        for (index, compiled) in functions.into_iter().enumerate() {
+            builder.push(DefinedFuncIndex::new(index as u32), compiled);
+        }
+        Ok((plan, builder.finish()?))
+    }
+
+    fn names(&self) -> &Names {
+        self.names.get_or_init(|| Names {
+            module: self.module.name(&self.bytes).map(Arc::from),
+            functions: self
+                .module
+                .function_names(&self.bytes)
+                .iter()
+                .map(|(index, name)| (index.as_u32(), Arc::from(name)))
+                .collect(),
+        })
+    }
+
+    /// The module's name, from its name section.
+    pub(crate) fn name(&self) -> Option<Arc<str>> {
+        self.names().module.clone()
+    }
+
+    /// The name of a function: from the name section, or what it is imported
+    /// or exported as.
+    pub(crate) fn function_name(&self, index: FuncIndex) -> Option<Arc<str>> {
+        let functions = &self.names().functions;
+        if let Ok(position) = functions.binary_search_by_key(&index.as_u32(), |entry| entry.0) {
+            return Some(functions[position].1.clone());
+        }
+        self.module
+            .exports()
+            .iter()
+            .find(|export| export.index == ExternIndex::Func(index))
+            .map(|export| Arc::from(&*export.name))
+    }
+}
+
+/// Images: modules compiled ahead of time.
+impl Module {
+    /// The module with its code, to be loaded with [`Module::deserialize`].
+    ///
+    /// # Errors
+    ///
+    /// When the code has to be compiled first and that fails.
+    pub fn serialize(&self) -> Result<Vec<u8>> {
+        self.serialize_with(None)
+    }
+
+    /// [`Module::serialize`] with an authentication tag under `key`, so that
+    /// whoever holds the key can tell the image from a forged one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::serialize`].
+    pub fn serialize_authenticated(&self, key: &[u8; 32]) -> Result<Vec<u8>> {
+        self.serialize_with(Some(key))
+    }
+
+    fn serialize_with(&self, key: Option<&[u8; 32]>) -> Result<Vec<u8>> {
+        let inner = &self.inner;
+        let variant = inner.engine.preferred();
+        let compiler = inner.engine.compiler(variant)?;
+        // Published code has given its text back, and compiling is what an
+        // image is made for: compile into a fresh one.
+        let (_, image) = inner.compile(variant)?;
+        tepui_image::write(
+            &tepui_image::ImageContents {
+                target: compiler.target(),
+                module: &inner.bytes,
+                code: &[tepui_image::CodeContents {
+                    tier: compiler.name(),
+                    fingerprint: &compiler.fingerprint(),
+                    tunables: *compiler.tunables(),
+                    code: &image,
+                }],
+            },
+            key,
+        )
+        .map_err(Error::new)
+    }
+
+    /// Whether `bytes` look like an image.
+    pub fn is_image(bytes: &[u8]) -> bool {
+        tepui_image::Image::is_image(bytes)
+    }
+
+    /// Loads an image that [`Module::serialize`] made.
+    ///
+    /// Damage, another version, another configuration and another machine are
+    /// detected.
+    ///
+    /// # Errors
+    ///
+    /// When the image is damaged, or was made by another version or under
+    /// another configuration, or for a machine unlike this one.
+    ///
+    /// # Safety
+    ///
+    /// An image contains machine code, which nobody can verify. The caller
+    /// vouches that it was made by [`Module::serialize`] and not changed since.
+    /// For images from elsewhere use [`Module::deserialize_authenticated`].
+    pub unsafe fn deserialize(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
+        Module::load(engine, bytes.as_ref(), None)
+    }
+
+    /// [`Module::deserialize`] from a file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::deserialize`], and when the file cannot be read.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Module::deserialize`].
+    pub unsafe fn deserialize_file(engine: &Engine, file: impl AsRef<Path>) -> Result<Module> {
+        let file = file.as_ref();
+        let bytes = std::fs::read(file).map_err(|error| {
+            Error::new(error).context(format!("cannot read `{}`", file.display()))
+        })?;
+        Module::load(engine, &bytes, None)
+    }
+
+    /// Loads an image that [`Module::serialize_authenticated`] made under the
+    /// same key, and no other.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::deserialize`], and when the image was not made under
+    /// this key.
+    pub fn deserialize_authenticated(
+        engine: &Engine,
+        bytes: impl AsRef<[u8]>,
+        key: &[u8; 32],
+    ) -> Result<Module> {
+        Module::load(engine, bytes.as_ref(), Some(key))
+    }
+
+    fn load(engine: &Engine, bytes: &[u8], key: Option<&[u8; 32]>) -> Result<Module> {
+        let image = tepui_image::Image::parse(bytes)
+            .map_err(|error| Error::new(error).context("cannot load the image"))?;
+        if let Some(key) = key
+            && !image.authenticate(key)
+        {
+            return Err(Error::msg(
+                "cannot load the image: it was not made under the key that it has to be made under",
+            ));
+        }
+        if image.target() != code::TARGET {
+            return Err(Error::msg(format!(
+                "cannot load the image: it is for {}, this machine is {}",
+                image.target().architecture,
+                code::TARGET.architecture
+            )));
+        }
+        let variant = engine.preferred();
+        let compiler = engine.compiler(variant)?;
+        let section = image
+            .code_sections()
+            .iter()
+            .find(|section| {
+                section.tier() == compiler.name()
+                    && section.tunables() == *compiler.tunables()
+                    && section.fingerprint() == compiler.fingerprint()
+            })
+            .ok_or_else(|| {
+                Error::msg(
+                    "cannot load the image: it was compiled under another configuration, \
+                     or for a processor with other features",
+                )
+            })?;
+        let wasm = image.module().to_vec();
+        // Validated when the image was made; only the sections are read again.
+        let (module, _) = Decoded::decode_with(&wasm, engine.features(), &mut |register| {
+            register(&mut engine.types_mut());
+        })?;
+        let code = section.to_code_image();
+        if code.functions().len() != module.defined_function_count() as usize {
+            return Err(Error::msg(
+                "cannot load the image: it has not the code of every function",
+            ));
+        }
+        let plan = Plan::new(&module, compiler.target(), compiler.tunables());
+        let module = Module::assemble(engine, wasm, module);
+        module.inner.publish(variant, plan, code)?;
+        Ok(module)
+    }
+}

@@ -1,0 +1,742 @@
+//! Stores: the world of one guest, and everything that lives in it.
+//!
+//! This file holds unsafe code. A store owns its instances, memories, tables,
+//! globals and host contexts; generated code reaches them by raw pointers for
+//! as long as the store is alive, so nothing is removed before the store is.
+
+use std::any::Any;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tepui_abi::Trap;
+
+use crate::backtrace::WasmBacktrace;
+use crate::host::HostFunc;
+use crate::limits::ResourceLimiter;
+use crate::values::ExternRefTable;
+use crate::vm::context::{
+    OwnedHostContext, VmFuncRef, VmGlobalDefinition, VmHostContext, VmStack, VmStoreContext,
+};
+use crate::vm::instance::OwnedInstance;
+use crate::vm::memory::VmMemory;
+use crate::vm::shared_memory::SharedMemory;
+use crate::vm::table::VmTable;
+use crate::{Engine, Error, Module, Result, Val};
+
+/// The identity of a store, unique in the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct StoreId(u64);
+
+impl StoreId {
+    fn allocate() -> StoreId {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        StoreId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Panics unless the handle and the store belong together.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn assert_same(self, store: StoreId) {
+        assert!(self == store, "object used with the wrong store");
+    }
+}
+
+/// Why a call unwinds to the frame that entered Wasm.
+pub(crate) enum Unwind {
+    /// A trap, with the backtrace of where it happened.
+    Trap(Trap, Option<WasmBacktrace>),
+    /// An error of a host function.
+    Error(Error),
+    /// A panic of a host function, to go on beyond the Wasm frames.
+    Panic(Box<dyn Any + Send>),
+}
+
+/// A memory of a store.
+pub(crate) enum MemoryEntry {
+    /// A memory of this store alone.
+    Local(Box<VmMemory>),
+    /// A memory shared with other stores and threads.
+    Shared(SharedMemory),
+}
+
+/// A global of a store.
+pub(crate) struct GlobalEntry {
+    /// Its type.
+    pub(crate) ty: crate::GlobalType,
+    /// Where its value is: in an instance context, or in `owned`.
+    pub(crate) definition: NonNull<VmGlobalDefinition>,
+    /// The value of a global that the host created; freed with the store.
+    pub(crate) _owned: Option<OwnedGlobal>,
+}
+
+/// A global definition of the host's own, allocated for the store's life.
+pub(crate) struct OwnedGlobal(NonNull<VmGlobalDefinition>);
+
+impl OwnedGlobal {
+    pub(crate) fn new(definition: VmGlobalDefinition) -> OwnedGlobal {
+        let raw = Box::into_raw(Box::new(definition));
+        // SAFETY: a box is never null.
+        OwnedGlobal(unsafe { NonNull::new_unchecked(raw) })
+    }
+
+    pub(crate) fn definition(&self) -> NonNull<VmGlobalDefinition> {
+        self.0
+    }
+}
+
+impl Drop for OwnedGlobal {
+    fn drop(&mut self) {
+        // SAFETY: allocated by a box in `new`; dropped once.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+/// What builtins ask of a store without knowing the type of its data.
+pub(crate) trait StoreHooks {
+    /// The limiter, if one is installed.
+    fn limiter(&mut self) -> Option<&mut dyn ResourceLimiter>;
+    /// The epoch deadline passed: the number of ticks to go on, or an error.
+    fn epoch_deadline(&mut self) -> Result<u64>;
+}
+
+/// What to do when the epoch deadline passes.
+enum EpochBehavior<T: 'static> {
+    Trap,
+    Callback(EpochCallback<T>),
+}
+
+type EpochCallback<T> =
+    Box<dyn FnMut(StoreContextMut<'_, T>) -> Result<UpdateDeadline> + Send + Sync>;
+
+type LimiterAccess<T> = Box<dyn FnMut(&mut T) -> &mut (dyn ResourceLimiter) + Send + Sync>;
+
+/// What an epoch callback decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpdateDeadline {
+    /// Go on for this many more ticks.
+    Continue(u64),
+    /// Stop the guest with [`Trap::Interrupt`].
+    Interrupt,
+}
+
+/// The part of a store that does not depend on the type of its data.
+pub(crate) struct StoreOpaque {
+    id: StoreId,
+    engine: Engine,
+    vm: NonNull<VmStoreContext>,
+    stack: NonNull<VmStack>,
+    pub(crate) instances: Vec<OwnedInstance>,
+    pub(crate) memories: Vec<MemoryEntry>,
+    pub(crate) tables: Vec<Box<VmTable>>,
+    pub(crate) globals: Vec<GlobalEntry>,
+    pub(crate) extern_refs: ExternRefTable,
+    host_contexts: Vec<OwnedHostContext>,
+    modules: Vec<Module>,
+    unwind: Option<Unwind>,
+    fuel_reserve: u64,
+    values: Vec<Val>,
+    hooks: Option<NonNull<dyn StoreHooks>>,
+}
+
+// SAFETY: the raw pointers lead to allocations that the store owns and that
+// nobody uses without the store; what it owns is `Send` and `Sync`.
+unsafe impl Send for StoreOpaque {}
+// SAFETY: shared references only read; see `Send`.
+unsafe impl Sync for StoreOpaque {}
+
+impl StoreOpaque {
+    fn new(engine: &Engine) -> StoreOpaque {
+        let stack = Box::into_raw(Box::new(VmStack::new()));
+        let vm = Box::into_raw(Box::new(VmStoreContext {
+            fuel: 0,
+            epoch_deadline: 0,
+            pending: 0,
+            stack_limit: 0,
+            stack,
+            entry_sp: 0,
+            exit_fp: 0,
+            exit_pc: 0,
+            tail_code: std::ptr::null(),
+            tail_context: std::ptr::null_mut(),
+            store: std::ptr::null_mut(),
+        }));
+        StoreOpaque {
+            id: StoreId::allocate(),
+            engine: engine.clone(),
+            // SAFETY: a box is never null.
+            vm: unsafe { NonNull::new_unchecked(vm) },
+            // SAFETY: a box is never null.
+            stack: unsafe { NonNull::new_unchecked(stack) },
+            instances: Vec::new(),
+            memories: Vec::new(),
+            tables: Vec::new(),
+            globals: Vec::new(),
+            extern_refs: ExternRefTable::default(),
+            host_contexts: Vec::new(),
+            modules: Vec::new(),
+            unwind: None,
+            fuel_reserve: 0,
+            values: Vec::new(),
+            hooks: None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn id(&self) -> StoreId {
+        self.id
+    }
+
+    #[inline]
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The store context, alive for as long as the store.
+    #[inline]
+    pub(crate) fn vm(&self) -> NonNull<VmStoreContext> {
+        self.vm
+    }
+
+    /// Keeps `module` alive for as long as the store, so that its code is.
+    pub(crate) fn keep_module(&mut self, module: &Module) {
+        if !self.modules.iter().any(|kept| kept.same(module)) {
+            self.modules.push(module.clone());
+        }
+    }
+
+    /// Binds a host function to this store.
+    pub(crate) fn bind(&mut self, host: &Arc<HostFunc>) -> NonNull<VmFuncRef> {
+        let context = VmHostContext::new(self.vm, host.clone());
+        let func_ref = context.func_ref();
+        self.host_contexts.push(context);
+        func_ref
+    }
+
+    /// Records why the call unwinds.
+    pub(crate) fn set_unwind(&mut self, unwind: Unwind) {
+        self.unwind = Some(unwind);
+    }
+
+    /// Takes what [`set_unwind`](Self::set_unwind) recorded.
+    pub(crate) fn take_unwind(&mut self) -> Option<Unwind> {
+        self.unwind.take()
+    }
+
+    /// A vector to keep values in during one call, reused between calls.
+    pub(crate) fn take_values(&mut self) -> Vec<Val> {
+        std::mem::take(&mut self.values)
+    }
+
+    /// Gives the vector of [`take_values`](Self::take_values) back.
+    pub(crate) fn put_values(&mut self, values: Vec<Val>) {
+        if values.capacity() > self.values.capacity() {
+            self.values = values;
+        }
+    }
+
+    /// The hooks of the typed store around this one.
+    ///
+    /// The result borrows nothing of `self`, because limiters and callbacks
+    /// are called while builtins hold parts of the store; they reach only the
+    /// store's data and its callbacks, which are no part of `StoreOpaque`.
+    pub(crate) fn hooks(&self) -> &'static mut dyn StoreHooks {
+        let hooks = self.hooks.expect("a store is complete once it was made");
+        // SAFETY: points to the `StoreInner` that this is the beginning of and
+        // that is alive for as long as `self`; callers use it at once and keep
+        // nothing of it.
+        unsafe { &mut *hooks.as_ptr() }
+    }
+
+    fn fuel_counter(&mut self) -> &mut i64 {
+        // SAFETY: the store context is alive, and no guest runs while the
+        // store is borrowed mutably by the host.
+        unsafe { &mut (*self.vm.as_ptr()).fuel }
+    }
+
+    pub(crate) fn set_fuel(&mut self, fuel: u64) -> Result<()> {
+        if !self.engine.tunables().fuel {
+            return Err(Error::msg("fuel is not configured in this engine"));
+        }
+        let injected = fuel.min(i64::MAX as u64);
+        self.fuel_reserve = fuel - injected;
+        *self.fuel_counter() = -(injected as i64);
+        Ok(())
+    }
+
+    pub(crate) fn fuel(&self) -> Result<u64> {
+        if !self.engine.tunables().fuel {
+            return Err(Error::msg("fuel is not configured in this engine"));
+        }
+        // SAFETY: as in `fuel_counter`.
+        let counter = unsafe { (*self.vm.as_ptr()).fuel };
+        let injected = if counter > 0 {
+            0
+        } else {
+            counter.unsigned_abs()
+        };
+        Ok(self.fuel_reserve.saturating_add(injected))
+    }
+
+    /// The counter turned positive: injects what is in reserve.
+    pub(crate) fn refuel(&mut self) -> Result<()> {
+        let overdrawn = u64::try_from(*self.fuel_counter()).unwrap_or(0);
+        let Some(fuel) = self.fuel_reserve.checked_sub(overdrawn) else {
+            self.fuel_reserve = 0;
+            *self.fuel_counter() = 0;
+            return Err(Trap::OutOfFuel.into());
+        };
+        let injected = fuel.min(i64::MAX as u64);
+        self.fuel_reserve = fuel - injected;
+        *self.fuel_counter() = -(injected as i64);
+        Ok(())
+    }
+
+    pub(crate) fn set_epoch_deadline(&mut self, ticks: u64) -> u64 {
+        let deadline = self.engine.current_epoch().saturating_add(ticks);
+        // SAFETY: the store context is alive for as long as the store.
+        unsafe { (*self.vm.as_ptr()).epoch_deadline = deadline };
+        deadline
+    }
+
+    /// The deadline passed: a new one, or the error that ends the call.
+    pub(crate) fn extend_epoch(&mut self) -> Result<u64> {
+        let ticks = self.hooks().epoch_deadline()?;
+        Ok(self.set_epoch_deadline(ticks))
+    }
+
+    /// [`extend_epoch`](Self::extend_epoch) if the deadline has passed.
+    pub(crate) fn check_epoch(&mut self) -> Result<()> {
+        // SAFETY: the store context is alive for as long as the store.
+        let deadline = unsafe { (*self.vm.as_ptr()).epoch_deadline };
+        if self.engine.current_epoch() >= deadline {
+            self.extend_epoch()?;
+        }
+        Ok(())
+    }
+
+    /// `memory.grow` on the memory of number `index`: its old size in pages, or
+    /// `None` when it cannot grow.
+    pub(crate) fn grow_memory(&mut self, index: usize, delta: u64) -> Result<Option<u64>> {
+        let limiter = self.hooks().limiter();
+        match &mut self.memories[index] {
+            MemoryEntry::Local(memory) => memory.grow(delta, limiter),
+            // A shared memory belongs to no store, so no store limits it.
+            MemoryEntry::Shared(memory) => Ok(memory.grow(delta).ok()),
+        }
+    }
+
+    /// `table.grow` on the table of number `index`: its old size, or `None`
+    /// when it cannot grow.
+    pub(crate) fn grow_table(
+        &mut self,
+        index: usize,
+        delta: u64,
+        value: u64,
+    ) -> Result<Option<u64>> {
+        let limiter = self.hooks().limiter();
+        self.tables[index].grow(delta, value, limiter)
+    }
+
+    /// The memory of number `index`.
+    pub(crate) fn memory(&self, index: usize) -> &MemoryEntry {
+        &self.memories[index]
+    }
+}
+
+impl Drop for StoreOpaque {
+    fn drop(&mut self) {
+        // Instances go first: their contexts hold the definitions that
+        // memories and tables point to.
+        self.memories.clear();
+        self.tables.clear();
+        self.globals.clear();
+        self.instances.clear();
+        self.host_contexts.clear();
+        // SAFETY: allocated by boxes in `new`; nothing is left that points there.
+        unsafe {
+            drop(Box::from_raw(self.vm.as_ptr()));
+            drop(Box::from_raw(self.stack.as_ptr()));
+        }
+    }
+}
+
+/// A store with its data; `opaque` comes first so that pointers convert.
+#[repr(C)]
+pub(crate) struct StoreInner<T: 'static> {
+    opaque: StoreOpaque,
+    limiter: Option<LimiterAccess<T>>,
+    epoch: EpochBehavior<T>,
+    pub(crate) data: T,
+}
+
+impl<T> StoreInner<T> {
+    #[inline]
+    pub(crate) fn opaque(&self) -> &StoreOpaque {
+        &self.opaque
+    }
+
+    #[inline]
+    pub(crate) fn opaque_mut(&mut self) -> &mut StoreOpaque {
+        &mut self.opaque
+    }
+}
+
+impl<T: 'static> StoreHooks for StoreInner<T> {
+    fn limiter(&mut self) -> Option<&mut dyn ResourceLimiter> {
+        match &mut self.limiter {
+            Some(access) => Some(access(&mut self.data)),
+            None => None,
+        }
+    }
+
+    fn epoch_deadline(&mut self) -> Result<u64> {
+        let mut behavior = std::mem::replace(&mut self.epoch, EpochBehavior::Trap);
+        let decision = match &mut behavior {
+            EpochBehavior::Trap => Ok(UpdateDeadline::Interrupt),
+            EpochBehavior::Callback(callback) => callback(StoreContextMut(self)),
+        };
+        if matches!(self.epoch, EpochBehavior::Trap) {
+            self.epoch = behavior;
+        }
+        match decision? {
+            UpdateDeadline::Continue(ticks) => Ok(ticks),
+            UpdateDeadline::Interrupt => Err(Trap::Interrupt.into()),
+        }
+    }
+}
+
+/// Everything that one guest world consists of: instances, memories, tables,
+/// globals, host functions and the host's own data of type `T`.
+///
+/// Handles such as [`Func`](crate::Func), [`Memory`](crate::Memory) or
+/// [`Instance`](crate::Instance) belong to the store they were made with. Using
+/// one with another store panics, as their methods say. Nothing is freed before
+/// the store is dropped.
+///
+/// ```
+/// use tepui::{Engine, Instance, Module, Store};
+///
+/// # fn main() -> tepui::Result<()> {
+/// let engine = Engine::default();
+/// let module = Module::new(&engine, r#"(module (func (export "five") (result i32) i32.const 5))"#)?;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Instance::new(&mut store, &module, &[])?;
+/// let five = instance.get_typed_func::<(), i32>(&mut store, "five")?;
+/// assert_eq!(five.call(&mut store, ())?, 5);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Store<T: 'static> {
+    inner: Box<StoreInner<T>>,
+}
+
+impl<T: 'static> Store<T> {
+    /// Makes an empty store of `engine` that holds `data`.
+    pub fn new(engine: &Engine, data: T) -> Store<T> {
+        let mut inner = Box::new(StoreInner {
+            opaque: StoreOpaque::new(engine),
+            limiter: None,
+            epoch: EpochBehavior::Trap,
+            data,
+        });
+        let raw: *mut StoreInner<T> = &raw mut *inner;
+        let hooks: *mut dyn StoreHooks = raw;
+        inner.opaque.hooks = NonNull::new(hooks);
+        // SAFETY: the store context was just made; `raw` stays valid for as
+        // long as the box, which moves only as a pointer.
+        unsafe { (*inner.opaque.vm.as_ptr()).store = raw.cast() };
+        Store { inner }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        self.inner.opaque.engine()
+    }
+
+    /// The host's data.
+    pub fn data(&self) -> &T {
+        &self.inner.data
+    }
+
+    /// The host's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.inner.data
+    }
+
+    /// Drops the store and returns the host's data.
+    pub fn into_data(self) -> T {
+        let StoreInner { data, .. } = *self.inner;
+        data
+    }
+
+    /// Installs a limiter that growing memories and tables, and new instances,
+    /// have to ask. It limits what is created from now on.
+    pub fn limiter(
+        &mut self,
+        limiter: impl FnMut(&mut T) -> &mut (dyn ResourceLimiter) + Send + Sync + 'static,
+    ) {
+        self.inner.limiter = Some(Box::new(limiter));
+    }
+
+    /// Sets the fuel that guests of this store may consume.
+    ///
+    /// One unit is charged for each instruction, except for those that do
+    /// nothing (`nop`, `block`, `loop`, `drop`, …), per basic block of the
+    /// original Wasm. A guest without fuel traps with [`Trap::OutOfFuel`].
+    ///
+    /// # Errors
+    ///
+    /// When the engine was not configured with
+    /// [`Config::consume_fuel`](crate::Config::consume_fuel).
+    pub fn set_fuel(&mut self, fuel: u64) -> Result<()> {
+        self.inner.opaque.set_fuel(fuel)
+    }
+
+    /// The fuel that is left.
+    ///
+    /// # Errors
+    ///
+    /// As for [`set_fuel`](Self::set_fuel).
+    pub fn get_fuel(&self) -> Result<u64> {
+        self.inner.opaque.fuel()
+    }
+
+    /// Sets the epoch deadline to `ticks` increments beyond the engine's
+    /// current epoch. It is 0 in a new store, so that a guest of an engine with
+    /// [epoch interruption](crate::Config::epoch_interruption) stops at once
+    /// unless a deadline was set.
+    pub fn set_epoch_deadline(&mut self, ticks: u64) {
+        self.inner.opaque.set_epoch_deadline(ticks);
+    }
+
+    /// Makes a guest trap with [`Trap::Interrupt`] when the epoch deadline
+    /// passes. This is the default.
+    pub fn epoch_deadline_trap(&mut self) {
+        self.inner.epoch = EpochBehavior::Trap;
+    }
+
+    /// Calls `callback` when the epoch deadline passes.
+    ///
+    /// An error of the callback ends the guest's call with that error.
+    pub fn epoch_deadline_callback(
+        &mut self,
+        callback: impl FnMut(StoreContextMut<'_, T>) -> Result<UpdateDeadline> + Send + Sync + 'static,
+    ) {
+        self.inner.epoch = EpochBehavior::Callback(Box::new(callback));
+    }
+}
+
+impl<T: fmt::Debug + 'static> fmt::Debug for Store<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("id", &self.inner.opaque.id)
+            .field("data", &self.inner.data)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Default + 'static> Default for Store<T> {
+    fn default() -> Store<T> {
+        Store::new(&Engine::default(), T::default())
+    }
+}
+
+/// A shared borrow of a store.
+#[derive(Clone, Copy)]
+pub struct StoreContext<'a, T: 'static>(pub(crate) &'a StoreInner<T>);
+
+/// An exclusive borrow of a store.
+pub struct StoreContextMut<'a, T: 'static>(pub(crate) &'a mut StoreInner<T>);
+
+impl<'a, T> StoreContext<'a, T> {
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        self.0.opaque.engine()
+    }
+
+    /// The host's data.
+    pub fn data(&self) -> &'a T {
+        &self.0.data
+    }
+}
+
+impl<T> StoreContextMut<'_, T> {
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        self.0.opaque.engine()
+    }
+
+    /// The host's data.
+    pub fn data(&self) -> &T {
+        &self.0.data
+    }
+
+    /// The host's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.0.data
+    }
+
+    /// See [`Store::set_fuel`].
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not meter fuel.
+    pub fn set_fuel(&mut self, fuel: u64) -> Result<()> {
+        self.0.opaque.set_fuel(fuel)
+    }
+
+    /// See [`Store::get_fuel`].
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not meter fuel.
+    pub fn get_fuel(&self) -> Result<u64> {
+        self.0.opaque.fuel()
+    }
+
+    /// See [`Store::set_epoch_deadline`].
+    pub fn set_epoch_deadline(&mut self, ticks: u64) {
+        self.0.opaque.set_epoch_deadline(ticks);
+    }
+}
+
+/// What lends a store for reading: `&Store<T>`, `&Caller<'_, T>`, …
+pub trait AsContext {
+    /// The type of the store's data.
+    type Data: 'static;
+
+    /// Borrows the store.
+    fn as_context(&self) -> StoreContext<'_, Self::Data>;
+}
+
+/// What lends a store for use: `&mut Store<T>`, `&mut Caller<'_, T>`, …
+pub trait AsContextMut: AsContext {
+    /// Borrows the store exclusively.
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, Self::Data>;
+}
+
+impl<T: 'static> AsContext for Store<T> {
+    type Data = T;
+
+    #[inline]
+    fn as_context(&self) -> StoreContext<'_, T> {
+        StoreContext(&self.inner)
+    }
+}
+
+impl<T: 'static> AsContextMut for Store<T> {
+    #[inline]
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut(&mut self.inner)
+    }
+}
+
+impl<T: 'static> AsContext for StoreContext<'_, T> {
+    type Data = T;
+
+    #[inline]
+    fn as_context(&self) -> StoreContext<'_, T> {
+        StoreContext(self.0)
+    }
+}
+
+impl<T: 'static> AsContext for StoreContextMut<'_, T> {
+    type Data = T;
+
+    #[inline]
+    fn as_context(&self) -> StoreContext<'_, T> {
+        StoreContext(self.0)
+    }
+}
+
+impl<T: 'static> AsContextMut for StoreContextMut<'_, T> {
+    #[inline]
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut(self.0)
+    }
+}
+
+impl<C: AsContext> AsContext for &C {
+    type Data = C::Data;
+
+    #[inline]
+    fn as_context(&self) -> StoreContext<'_, C::Data> {
+        C::as_context(self)
+    }
+}
+
+impl<C: AsContext> AsContext for &mut C {
+    type Data = C::Data;
+
+    #[inline]
+    fn as_context(&self) -> StoreContext<'_, C::Data> {
+        C::as_context(self)
+    }
+}
+
+impl<C: AsContextMut> AsContextMut for &mut C {
+    #[inline]
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, C::Data> {
+        C::as_context_mut(self)
+    }
+}
+
+impl<T> Deref for StoreInner<T> {
+    type Target = StoreOpaque;
+
+    #[inline]
+    fn deref(&self) -> &StoreOpaque {
+        &self.opaque
+    }
+}
+
+impl<T> DerefMut for StoreInner<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut StoreOpaque {
+        &mut self.opaque
+    }
+}
+
+macro_rules! borrow_conversions {
+    ($($(#[$doc:meta])* $source:ty;)*) => {
+        $(
+            impl<'a, T: 'static> From<&'a $source> for StoreContext<'a, T> {
+                #[inline]
+                fn from(source: &'a $source) -> StoreContext<'a, T> {
+                    source.as_context()
+                }
+            }
+
+            impl<'a, T: 'static> From<&'a mut $source> for StoreContext<'a, T> {
+                #[inline]
+                fn from(source: &'a mut $source) -> StoreContext<'a, T> {
+                    StoreContext(source.as_context_mut().0)
+                }
+            }
+
+            impl<'a, T: 'static> From<&'a mut $source> for StoreContextMut<'a, T> {
+                #[inline]
+                fn from(source: &'a mut $source) -> StoreContextMut<'a, T> {
+                    source.as_context_mut()
+                }
+            }
+        )*
+    };
+}
+
+borrow_conversions! {
+    Store<T>;
+    StoreContextMut<'_, T>;
+    crate::Caller<'_, T>;
+}
+
+impl<'a, T: 'static> From<StoreContextMut<'a, T>> for StoreContext<'a, T> {
+    #[inline]
+    fn from(source: StoreContextMut<'a, T>) -> StoreContext<'a, T> {
+        StoreContext(source.0)
+    }
+}

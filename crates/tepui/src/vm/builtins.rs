@@ -1,0 +1,464 @@
+//! The functions that generated code calls in the runtime.
+//!
+//! This file holds unsafe code: it is called by generated code with a context
+//! of a live instance. Each builtin is a Rust function that may fail; a wrapper
+//! turns errors and panics into an unwind, and a stub of `tepui-native` notes
+//! where the guest left off.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::time::Duration;
+
+use tepui_abi::Trap;
+use tepui_abi::for_each_builtin;
+use tepui_abi::image::{LeaveStatus, RegisterImage};
+use tepui_module::{DataIndex, ElemIndex, MemoryIndex, TableIndex, TypeId};
+
+use super::call::backtrace_at_exit;
+use super::context::VmHostContext;
+use super::instance::VmInstance;
+use super::parking::{Interrupt, WaitResult};
+use super::{memory, table};
+use crate::segments;
+use crate::store::{MemoryEntry, StoreOpaque, Unwind};
+use crate::{Error, Result};
+
+/// What a builtin works on: the instance that called, and its store.
+///
+/// Both are raw because they overlap; each borrow lasts one statement.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    store: *mut StoreOpaque,
+    instance: NonNull<VmInstance>,
+}
+
+impl Call {
+    /// # Safety
+    ///
+    /// `context` is that of the live instance that called, whose store nobody
+    /// else uses.
+    unsafe fn new(context: *mut u8) -> Call {
+        // SAFETY: every context leads to its store and instance.
+        unsafe {
+            Call {
+                store: (*VmHostContext::store_context_of(context)).store,
+                instance: VmInstance::of_context(NonNull::new_unchecked(context)),
+            }
+        }
+    }
+
+    fn store(&mut self) -> &mut StoreOpaque {
+        // SAFETY: the store is suspended in this call, and `self` is borrowed
+        // for as long as the result.
+        unsafe { &mut *self.store }
+    }
+
+    fn instance(&mut self) -> &mut VmInstance {
+        // SAFETY: as in `store`; instances live as long as their store.
+        unsafe { self.instance.as_mut() }
+    }
+}
+
+/// Runs a builtin's body; an error or a panic becomes an unwind.
+///
+/// # Safety
+///
+/// As for [`Call::new`].
+unsafe fn run<R: Default>(context: *mut u8, body: impl FnOnce(Call) -> Result<R>) -> R {
+    // SAFETY: the caller's promise.
+    let mut call = unsafe { Call::new(context) };
+    let unwind = match catch_unwind(AssertUnwindSafe(|| body(call))) {
+        Ok(Ok(result)) => return result,
+        Ok(Err(error)) => as_unwind(call.store(), error),
+        Err(payload) => Unwind::Panic(payload),
+    };
+    let store = call.store();
+    store.set_unwind(unwind);
+    // SAFETY: the store context lives as long as the store.
+    unsafe { (*store.vm().as_ptr()).pending = 1 };
+    R::default()
+}
+
+/// An error of a builtin as what the call unwinds with: traps get a backtrace.
+pub(crate) fn as_unwind(store: &StoreOpaque, error: Error) -> Unwind {
+    match error.downcast_ref::<Trap>() {
+        Some(_) => match backtrace_at_exit(store) {
+            Some(backtrace) => Unwind::Error(error.with_backtrace(backtrace)),
+            None => Unwind::Error(error),
+        },
+        None => Unwind::Error(error),
+    }
+}
+
+/// The functions themselves, with the names of the table.
+mod body {
+    use super::*;
+
+    fn old_size(size: Option<u64>) -> u64 {
+        size.unwrap_or(u64::MAX)
+    }
+
+    fn memory_index(memory: u32) -> MemoryIndex {
+        MemoryIndex::new(memory)
+    }
+
+    pub(super) fn memory_grow(mut call: Call, delta: u64, memory: u32) -> Result<u64> {
+        let number = call.instance().memories[memory as usize];
+        call.store().grow_memory(number, delta).map(old_size)
+    }
+
+    pub(super) fn memory_copy(
+        mut call: Call,
+        destination_memory: u32,
+        source_memory: u32,
+        destination: u64,
+        source: u64,
+        length: u64,
+    ) -> Result<()> {
+        let instance = call.instance();
+        // SAFETY: the memories are alive, and no reference into them exists
+        // while the guest is in this call.
+        unsafe {
+            memory::copy(
+                instance.memory_definition(memory_index(destination_memory)),
+                instance.memory_definition(memory_index(source_memory)),
+                destination,
+                source,
+                length,
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn memory_fill(
+        mut call: Call,
+        memory: u32,
+        destination: u64,
+        value: u32,
+        length: u64,
+    ) -> Result<()> {
+        let instance = call.instance();
+        // SAFETY: as for `memory_copy`.
+        unsafe {
+            memory::fill(
+                instance.memory_definition(memory_index(memory)),
+                destination,
+                value as u8,
+                length,
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn memory_init(
+        mut call: Call,
+        memory: u32,
+        data: u32,
+        destination: u64,
+        source: u32,
+        length: u32,
+    ) -> Result<()> {
+        let instance = call.instance();
+        // SAFETY: as for `memory_copy`.
+        unsafe {
+            memory::init(
+                instance.memory_definition(memory_index(memory)),
+                instance.data(DataIndex::new(data)),
+                destination,
+                source,
+                length,
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn data_drop(mut call: Call, data: u32) -> Result<()> {
+        call.instance().drop_data(DataIndex::new(data));
+        Ok(())
+    }
+
+    pub(super) fn memory_atomic_notify(
+        mut call: Call,
+        memory: u32,
+        address: u64,
+        count: u32,
+    ) -> Result<u32> {
+        let number = call.instance().memories[memory as usize];
+        Ok(match call.store().memory(number) {
+            MemoryEntry::Shared(memory) => memory.atomic_notify(address, count)?,
+            MemoryEntry::Local(_) => memory::notify_unshared(
+                call.instance().memory_definition(memory_index(memory)),
+                address,
+            )?,
+        })
+    }
+
+    pub(super) fn memory_atomic_wait32(
+        mut call: Call,
+        memory: u32,
+        address: u64,
+        expected: u32,
+        timeout: u64,
+    ) -> Result<u32> {
+        let number = call.instance().memories[memory as usize];
+        match call.store().memory(number) {
+            MemoryEntry::Shared(memory) => {
+                let memory = memory.clone();
+                interruptible(call, |interrupt| {
+                    memory.wait32_interruptible(address, expected, timeout as i64, interrupt)
+                })
+            }
+            MemoryEntry::Local(_) => {
+                let memory = call.instance().memory_definition(memory_index(memory));
+                memory::check_atomic(memory, address, 4)?;
+                Err(Trap::AtomicWaitNonSharedMemory.into())
+            }
+        }
+    }
+
+    pub(super) fn memory_atomic_wait64(
+        mut call: Call,
+        memory: u32,
+        address: u64,
+        expected: u64,
+        timeout: u64,
+    ) -> Result<u32> {
+        let number = call.instance().memories[memory as usize];
+        match call.store().memory(number) {
+            MemoryEntry::Shared(memory) => {
+                let memory = memory.clone();
+                interruptible(call, |interrupt| {
+                    memory.wait64_interruptible(address, expected, timeout as i64, interrupt)
+                })
+            }
+            MemoryEntry::Local(_) => {
+                let memory = call.instance().memory_definition(memory_index(memory));
+                memory::check_atomic(memory, address, 8)?;
+                Err(Trap::AtomicWaitNonSharedMemory.into())
+            }
+        }
+    }
+
+    /// Waits, looking at the epoch now and then if the guest has a deadline.
+    fn interruptible(
+        mut call: Call,
+        wait: impl FnOnce(Option<Interrupt<'_>>) -> Result<WaitResult>,
+    ) -> Result<u32> {
+        let result = if call.store().engine().tunables().epoch {
+            wait(Some(Interrupt {
+                every: Duration::from_millis(10),
+                check: &mut || call.store().check_epoch(),
+            }))
+        } else {
+            wait(None)
+        };
+        Ok(result? as u32)
+    }
+
+    pub(super) fn table_grow(mut call: Call, table: u32, value: u64, delta: u64) -> Result<u64> {
+        let number = call.instance().tables[table as usize];
+        call.store().grow_table(number, delta, value).map(old_size)
+    }
+
+    pub(super) fn table_fill(
+        mut call: Call,
+        table: u32,
+        destination: u64,
+        value: u64,
+        length: u64,
+    ) -> Result<()> {
+        let number = call.instance().tables[table as usize];
+        call.store().tables[number].fill(destination, value, length)?;
+        Ok(())
+    }
+
+    pub(super) fn table_copy(
+        mut call: Call,
+        destination_table: u32,
+        source_table: u32,
+        destination: u64,
+        source: u64,
+        length: u64,
+    ) -> Result<()> {
+        let tables = &call.instance().tables;
+        let (to, from) = (
+            tables[destination_table as usize],
+            tables[source_table as usize],
+        );
+        let tables = &mut call.store().tables;
+        if to == from {
+            tables[to].copy_within(destination, source, length)?;
+        } else {
+            let [to, from] = tables
+                .get_disjoint_mut([to, from])
+                .expect("tables of an instance are in its store");
+            table::copy(to, from, destination, source, length)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn table_init(
+        mut call: Call,
+        table: u32,
+        element: u32,
+        destination: u64,
+        source: u32,
+        length: u32,
+    ) -> Result<()> {
+        let instance = call.instance;
+        segments::init_table(
+            call.store(),
+            // SAFETY: instances live as long as their store, and none of its
+            // fields is written meanwhile.
+            unsafe { instance.as_ref() },
+            TableIndex::new(table),
+            ElemIndex::new(element),
+            destination,
+            source,
+            length,
+        )
+    }
+
+    pub(super) fn elem_drop(mut call: Call, element: u32) -> Result<()> {
+        call.instance().drop_element(ElemIndex::new(element));
+        Ok(())
+    }
+
+    pub(super) fn is_subtype(mut call: Call, actual: u32, expected: u32) -> Result<u32> {
+        let engine = call.store().engine();
+        Ok(engine
+            .is_subtype(TypeId::new(actual), TypeId::new(expected))
+            .into())
+    }
+
+    pub(super) fn out_of_fuel(mut call: Call) -> Result<()> {
+        call.store().refuel()
+    }
+
+    pub(super) fn new_epoch(mut call: Call) -> Result<u64> {
+        call.store().extend_epoch()
+    }
+
+    pub(super) fn raise(_call: Call, trap: u32) -> Result<()> {
+        let trap = u8::try_from(trap).ok().and_then(Trap::from_code);
+        Err(trap.unwrap_or(Trap::UnreachableCodeReached).into())
+    }
+
+    macro_rules! rounding {
+        ($($name:ident, $bits:ident, $float:ident, $method:ident;)*) => {
+            $(
+                pub(super) fn $name(_call: Call, value: $bits) -> Result<$bits> {
+                    let value = $float::from_bits(value);
+                    // Quiets a NaN, as the instruction does.
+                    let rounded = if value.is_nan() { value + value } else { value.$method() };
+                    Ok(rounded.to_bits())
+                }
+            )*
+        };
+    }
+
+    rounding! {
+        f32_ceil, u32, f32, ceil;
+        f32_floor, u32, f32, floor;
+        f32_trunc, u32, f32, trunc;
+        f32_nearest, u32, f32, round_ties_even;
+        f64_ceil, u64, f64, ceil;
+        f64_floor, u64, f64, floor;
+        f64_trunc, u64, f64, trunc;
+        f64_nearest, u64, f64, round_ties_even;
+    }
+
+    pub(super) fn f32_fma(_call: Call, a: u32, b: u32, c: u32) -> Result<u32> {
+        let [a, b, c] = [a, b, c].map(f32::from_bits);
+        Ok(a.mul_add(b, c).to_bits())
+    }
+
+    pub(super) fn f64_fma(_call: Call, a: u64, b: u64, c: u64) -> Result<u64> {
+        let [a, b, c] = [a, b, c].map(f64::from_bits);
+        Ok(a.mul_add(b, c).to_bits())
+    }
+}
+
+macro_rules! wrap {
+    ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ident),*) -> $result:tt;)*) => {
+        /// What the stubs call: the C signatures of the table.
+        mod wrapped {
+            use super::*;
+
+            $(
+                pub(super) unsafe extern "C" fn $name(
+                    context: *mut u8
+                    $(, $argument: $type)*
+                ) -> $result {
+                    // SAFETY: generated code passes its own context.
+                    unsafe { run(context, |call| body::$name(call $(, $argument)*)) }
+                }
+            )*
+        }
+
+        mod stubs {
+            use super::wrapped;
+
+            $(
+                tepui_native::builtin_stub! {
+                    $(#[$doc])*
+                    pub(super) fn $name(
+                        context: *mut u8
+                        $(, $argument: $type)*
+                    ) -> $result = wrapped::$name;
+                }
+            )*
+        }
+
+        /// The builtin table in the layout of `tepui_abi::builtin`.
+        #[repr(C)]
+        struct Table {
+            slot_entry: unsafe extern "C" fn(
+                *mut u8,
+                *mut u8,
+                *mut RegisterImage,
+                usize,
+            ) -> LeaveStatus,
+            $($name: unsafe extern "C" fn(*mut u8 $(, $type)*) -> $result,)*
+        }
+
+        static TABLE: Table = Table {
+            slot_entry,
+            $($name: stubs::$name,)*
+        };
+
+        const _: () = {
+            use tepui_abi::builtin::{Builtin, slot_entry_offset};
+            const POINTER: u32 = tepui_abi::Target::host().pointer();
+            assert!(std::mem::offset_of!(Table, slot_entry) == slot_entry_offset() as usize);
+            $(assert!(
+                std::mem::offset_of!(Table, $name) == Builtin::$name.offset(POINTER) as usize
+            );)*
+        };
+    };
+}
+
+for_each_builtin!(wrap);
+
+/// The table that contexts point to.
+pub(crate) fn table() -> *const u8 {
+    (&raw const TABLE).cast()
+}
+
+/// What is called for a function that has no code.
+///
+/// Whole modules are compiled before they are instantiated, so that no slot is
+/// left without code: whoever comes here has found a hole in that.
+unsafe extern "C" fn slot_entry(
+    callee: *mut u8,
+    _caller: *mut u8,
+    _image: *mut RegisterImage,
+    slot: usize,
+) -> LeaveStatus {
+    // SAFETY: generated code calls a slot with the context of its instance.
+    let mut call = unsafe { Call::new(callee) };
+    let function = call.instance().code().slots().function_of_slot(slot);
+    let error = Error::msg(format!("function {function:?} was called without code"));
+    call.store().set_unwind(Unwind::Error(error));
+    LeaveStatus::Unwind
+}

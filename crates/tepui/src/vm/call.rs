@@ -1,0 +1,165 @@
+//! Entering Wasm, and what happens when a call comes back or unwinds.
+//!
+//! This file holds unsafe code: it is where Rust hands the thread over to
+//! generated code and takes it back.
+
+use std::panic::resume_unwind;
+use std::ptr::NonNull;
+
+use tepui_abi::Trap;
+use tepui_abi::image::RegisterImage;
+use tepui_native::stubs::{self, EnterStatus, RegisterClasses};
+use tepui_native::walk::Activations;
+use tepui_native::{signals, stack};
+
+use super::context::{VmFuncRef, VmStoreContext};
+use crate::Error;
+use crate::Result;
+use crate::backtrace::WasmBacktrace;
+use crate::code;
+use crate::store::{StoreOpaque, Unwind};
+
+/// Calls `function` with the parameters in `image` and the overflow area;
+/// results replace them.
+///
+/// # Errors
+///
+/// The trap or error that ended the call.
+///
+/// # Panics
+///
+/// Goes on with the panic of a host function that the call ran into.
+///
+/// # Safety
+///
+/// `store` is live and otherwise unused during the call, `function` is a
+/// function reference of that store, the parameters have its type, and
+/// `vectors` is true if a parameter or result travels in a vector register.
+#[inline]
+pub(crate) unsafe fn enter(
+    store: *mut StoreOpaque,
+    function: NonNull<VmFuncRef>,
+    image: *mut RegisterImage,
+    vectors: bool,
+) -> Result<()> {
+    // SAFETY: `store` is live, and its store context for as long as it is. The
+    // guest runs on this thread's stack, below the limit set here or by the
+    // outermost call.
+    let status = unsafe {
+        let vm = (*store).vm().as_ptr();
+        if (*vm).entry_sp == 0 {
+            prepare_thread(store)?;
+        }
+        let function = function.as_ptr();
+        let classes = if vectors {
+            RegisterClasses::All
+        } else {
+            RegisterClasses::Integers
+        };
+        stubs::call(
+            (*function).code,
+            (*function).context,
+            std::ptr::null_mut(),
+            image,
+            vm.cast(),
+            classes,
+        )
+    };
+    match status {
+        EnterStatus::Returned => Ok(()),
+        // SAFETY: the guest is gone, and the store is this call's again.
+        EnterStatus::Unwound => Err(unsafe { unwound(&mut *store) }),
+    }
+}
+
+/// Makes the thread ready to run guests of `store` from here on down.
+///
+/// # Safety
+///
+/// `store` is live, and no guest of it runs.
+unsafe fn prepare_thread(store: *mut StoreOpaque) -> Result<()> {
+    signals::ensure_thread_ready()
+        .map_err(|error| Error::new(error).context("cannot prepare the thread for guests"))?;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let maximum = (*store).engine().max_wasm_stack();
+        let vm = (*store).vm().as_ptr();
+        (*vm).stack_limit = stack::guest_stack_limit(maximum, stack::approximate_stack_pointer());
+    }
+    Ok(())
+}
+
+/// The error of a call that unwound.
+#[cold]
+fn unwound(store: &mut StoreOpaque) -> Error {
+    // SAFETY: the store context lives as long as the store.
+    unsafe { (*store.vm().as_ptr()).pending = 0 };
+    match store.take_unwind() {
+        Some(Unwind::Trap(trap, backtrace)) => {
+            let error = Error::from(trap);
+            match backtrace {
+                Some(backtrace) => error.with_backtrace(backtrace),
+                None => error,
+            }
+        }
+        Some(Unwind::Error(error)) => error,
+        Some(Unwind::Panic(payload)) => resume_unwind(payload),
+        None => unreachable!("whoever unwinds records why"),
+    }
+}
+
+/// The Wasm frames of `activations`, innermost first.
+fn backtrace(store: &StoreOpaque, activations: Activations) -> Option<WasmBacktrace> {
+    if !store.engine().wasm_backtrace() {
+        return None;
+    }
+    let stack = stack::thread_stack_bounds().unwrap_or(0..usize::MAX);
+    let mut frames = Vec::new();
+    for activation in activations {
+        // SAFETY: the frames of an activation lie on this thread's stack and
+        // are suspended, because their store is in the host's hands.
+        for frame in unsafe { activation.frames(stack.clone()) } {
+            // The instruction of a call is before its return address.
+            let pc = if frame.exact { frame.pc } else { frame.pc - 1 };
+            if let Some(frame) = code::frame_at(pc) {
+                frames.push(frame);
+            }
+        }
+    }
+    Some(WasmBacktrace::new(frames))
+}
+
+/// The Wasm frames around a host function or builtin that runs now; empty when
+/// no guest of the store runs.
+pub(crate) fn backtrace_at_exit(store: &StoreOpaque) -> Option<WasmBacktrace> {
+    // SAFETY: the store context is valid, and the guest is suspended.
+    let activations = unsafe { Activations::new(store.vm().as_ptr().cast_const().cast()) };
+    backtrace(store, activations)
+}
+
+/// What the trap stub calls, on the guest's stack, after a fault in generated
+/// code.
+///
+/// # Safety
+///
+/// `store_context` is the thread's current one, whose guest faulted at `pc`
+/// with frame pointer `fp`.
+pub(crate) unsafe extern "C" fn on_trap(
+    store_context: *mut u8,
+    pc: usize,
+    fp: usize,
+    trap: u32,
+    _address: usize,
+) {
+    // SAFETY: the store is suspended in the call that faulted.
+    let (store, activations) = unsafe {
+        let store = &mut *(*store_context.cast::<VmStoreContext>()).store;
+        (store, Activations::after_fault(store_context, pc, fp))
+    };
+    let trap = u8::try_from(trap)
+        .ok()
+        .and_then(Trap::from_code)
+        .unwrap_or(Trap::UnreachableCodeReached);
+    let backtrace = backtrace(store, activations);
+    store.set_unwind(Unwind::Trap(trap, backtrace));
+}
