@@ -395,7 +395,7 @@ pub(crate) fn create_memory(
     ty: &tepui_module::MemoryType,
 ) -> Result<usize> {
     check_count(store, "memories", store.memories.len(), |l| l.memories())?;
-    if let Some(limiter) = store.hooks().limiter() {
+    if let Some(limiter) = store.limiter() {
         memory::check_new(ty, limiter)?;
     }
     let memory = VmMemory::new(ty, store.engine().tunables())?;
@@ -410,7 +410,7 @@ pub(crate) fn create_table(
     value: u64,
 ) -> Result<usize> {
     check_count(store, "tables", store.tables.len(), |l| l.tables())?;
-    if let Some(limiter) = store.hooks().limiter() {
+    if let Some(limiter) = store.limiter() {
         table::check_new(ty, limiter)?;
     }
     let table = VmTable::new(ty, value)?;
@@ -425,7 +425,7 @@ pub(crate) fn check_count(
     count: usize,
     limit: impl FnOnce(&dyn ResourceLimiter) -> usize,
 ) -> Result<()> {
-    if let Some(limiter) = store.hooks().limiter() {
+    if let Some(limiter) = store.limiter() {
         let limit = limit(limiter);
         if count >= limit {
             return Err(Error::msg(format!(

@@ -94,12 +94,16 @@ impl Drop for OwnedGlobal {
     }
 }
 
-/// What builtins ask of a store without knowing the type of its data.
-pub(crate) trait StoreHooks {
-    /// The limiter, if one is installed.
-    fn limiter(&mut self) -> Option<&mut dyn ResourceLimiter>;
+/// What the parts of a store that do not know the type of its data ask of those
+/// that do.
+#[derive(Clone, Copy)]
+struct Hooks {
+    /// The limiter, if one is installed. It borrows from the second part of the
+    /// `StoreInner` only, so that the first may be borrowed at the same time.
+    limiter: unsafe fn(*mut StoreOpaque) -> Option<*mut dyn ResourceLimiter>,
     /// The epoch deadline passed: the number of ticks to go on, or an error.
-    fn epoch_deadline(&mut self) -> Result<u64>;
+    /// Borrows all of the `StoreInner`.
+    epoch_deadline: unsafe fn(*mut StoreOpaque) -> Result<u64>,
 }
 
 /// What to do when the epoch deadline passes.
@@ -139,7 +143,7 @@ pub(crate) struct StoreOpaque {
     unwind: Option<Unwind>,
     fuel_reserve: u64,
     values: Vec<Val>,
-    hooks: Option<NonNull<dyn StoreHooks>>,
+    hooks: Hooks,
 }
 
 // SAFETY: the raw pointers lead to allocations that the store owns and that
@@ -149,7 +153,7 @@ unsafe impl Send for StoreOpaque {}
 unsafe impl Sync for StoreOpaque {}
 
 impl StoreOpaque {
-    fn new(engine: &Engine) -> StoreOpaque {
+    fn new(engine: &Engine, hooks: Hooks) -> StoreOpaque {
         let stack = Box::into_raw(Box::new(VmStack::new()));
         let vm = Box::into_raw(Box::new(VmStoreContext {
             fuel: 0,
@@ -181,7 +185,7 @@ impl StoreOpaque {
             unwind: None,
             fuel_reserve: 0,
             values: Vec::new(),
-            hooks: None,
+            hooks,
         }
     }
 
@@ -238,17 +242,18 @@ impl StoreOpaque {
         }
     }
 
-    /// The hooks of the typed store around this one.
+    /// The limiter that creation and growth have to ask, if there is one.
     ///
-    /// The result borrows nothing of `self`, because limiters and callbacks
-    /// are called while builtins hold parts of the store; they reach only the
-    /// store's data and its callbacks, which are no part of `StoreOpaque`.
-    pub(crate) fn hooks(&self) -> &'static mut dyn StoreHooks {
-        let hooks = self.hooks.expect("a store is complete once it was made");
-        // SAFETY: points to the `StoreInner` that this is the beginning of and
-        // that is alive for as long as `self`; callers use it at once and keep
-        // nothing of it.
-        unsafe { &mut *hooks.as_ptr() }
+    /// The result borrows nothing of `self`: limiters live beside it. Callers
+    /// use it at once and keep nothing of it.
+    pub(crate) fn limiter(&self) -> Option<&'static mut dyn ResourceLimiter> {
+        // SAFETY: `Store::new` made the store context point to the whole
+        // store, of whose second part nobody holds a borrow while the first is
+        // used by this crate's own code.
+        unsafe {
+            let whole = (*self.vm.as_ptr()).store;
+            (self.hooks.limiter)(whole).map(|limiter| &mut *limiter)
+        }
     }
 
     fn fuel_counter(&mut self) -> &mut i64 {
@@ -303,17 +308,32 @@ impl StoreOpaque {
     }
 
     /// The deadline passed: a new one, or the error that ends the call.
-    pub(crate) fn extend_epoch(&mut self) -> Result<u64> {
-        let ticks = self.hooks().epoch_deadline()?;
-        Ok(self.set_epoch_deadline(ticks))
+    ///
+    /// # Safety
+    ///
+    /// `store` is live, and nobody holds a borrow of it or of its data.
+    pub(crate) unsafe fn extend_epoch(store: *mut StoreOpaque) -> Result<u64> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let hook = (*store).hooks.epoch_deadline;
+            let ticks = hook(store)?;
+            Ok((*store).set_epoch_deadline(ticks))
+        }
     }
 
     /// [`extend_epoch`](Self::extend_epoch) if the deadline has passed.
-    pub(crate) fn check_epoch(&mut self) -> Result<()> {
-        // SAFETY: the store context is alive for as long as the store.
-        let deadline = unsafe { (*self.vm.as_ptr()).epoch_deadline };
-        if self.engine.current_epoch() >= deadline {
-            self.extend_epoch()?;
+    ///
+    /// # Safety
+    ///
+    /// As for [`extend_epoch`](Self::extend_epoch).
+    pub(crate) unsafe fn check_epoch(store: *mut StoreOpaque) -> Result<()> {
+        // SAFETY: the caller's promise; the store context is alive for as long
+        // as the store.
+        unsafe {
+            let deadline = (*(*store).vm.as_ptr()).epoch_deadline;
+            if (*store).engine.current_epoch() >= deadline {
+                StoreOpaque::extend_epoch(store)?;
+            }
         }
         Ok(())
     }
@@ -321,7 +341,7 @@ impl StoreOpaque {
     /// `memory.grow` on the memory of number `index`: its old size in pages, or
     /// `None` when it cannot grow.
     pub(crate) fn grow_memory(&mut self, index: usize, delta: u64) -> Result<Option<u64>> {
-        let limiter = self.hooks().limiter();
+        let limiter = self.limiter();
         match &mut self.memories[index] {
             MemoryEntry::Local(memory) => memory.grow(delta, limiter),
             // A shared memory belongs to no store, so no store limits it.
@@ -337,7 +357,7 @@ impl StoreOpaque {
         delta: u64,
         value: u64,
     ) -> Result<Option<u64>> {
-        let limiter = self.hooks().limiter();
+        let limiter = self.limiter();
         self.tables[index].grow(delta, value, limiter)
     }
 
@@ -368,8 +388,8 @@ impl Drop for StoreOpaque {
 #[repr(C)]
 pub(crate) struct StoreInner<T: 'static> {
     opaque: StoreOpaque,
-    limiter: Option<LimiterAccess<T>>,
     epoch: EpochBehavior<T>,
+    limiter: Option<LimiterAccess<T>>,
     pub(crate) data: T,
 }
 
@@ -385,23 +405,39 @@ impl<T> StoreInner<T> {
     }
 }
 
-impl<T: 'static> StoreHooks for StoreInner<T> {
-    fn limiter(&mut self) -> Option<&mut dyn ResourceLimiter> {
-        match &mut self.limiter {
-            Some(access) => Some(access(&mut self.data)),
-            None => None,
+impl<T: 'static> StoreInner<T> {
+    const HOOKS: Hooks = Hooks {
+        limiter: Self::limiter_hook,
+        epoch_deadline: Self::epoch_hook,
+    };
+
+    /// # Safety
+    ///
+    /// `store` is the beginning of a live `StoreInner<T>`, of which only the
+    /// `opaque` part is borrowed.
+    unsafe fn limiter_hook(store: *mut StoreOpaque) -> Option<*mut dyn ResourceLimiter> {
+        let store = store.cast::<StoreInner<T>>();
+        // SAFETY: the caller's promise; the two fields are apart from `opaque`.
+        unsafe {
+            let access = (*store).limiter.as_mut()?;
+            let limiter: *mut dyn ResourceLimiter = access(&mut (*store).data);
+            Some(limiter)
         }
     }
 
-    fn epoch_deadline(&mut self) -> Result<u64> {
-        let mut behavior = std::mem::replace(&mut self.epoch, EpochBehavior::Trap);
+    /// # Safety
+    ///
+    /// `store` is the beginning of a live `StoreInner<T>` that nobody borrows.
+    unsafe fn epoch_hook(store: *mut StoreOpaque) -> Result<u64> {
+        // SAFETY: the caller's promise.
+        let this = unsafe { &mut *store.cast::<StoreInner<T>>() };
+        let mut behavior = std::mem::replace(&mut this.epoch, EpochBehavior::Trap);
         let decision = match &mut behavior {
             EpochBehavior::Trap => Ok(UpdateDeadline::Interrupt),
-            EpochBehavior::Callback(callback) => callback(StoreContextMut(self)),
+            EpochBehavior::Callback(callback) => callback(StoreContextMut(this)),
         };
-        if matches!(self.epoch, EpochBehavior::Trap) {
-            self.epoch = behavior;
-        }
+        // A callback cannot replace itself: it only has a context.
+        this.epoch = behavior;
         match decision? {
             UpdateDeadline::Continue(ticks) => Ok(ticks),
             UpdateDeadline::Interrupt => Err(Trap::Interrupt.into()),
@@ -438,14 +474,12 @@ impl<T: 'static> Store<T> {
     /// Makes an empty store of `engine` that holds `data`.
     pub fn new(engine: &Engine, data: T) -> Store<T> {
         let mut inner = Box::new(StoreInner {
-            opaque: StoreOpaque::new(engine),
-            limiter: None,
+            opaque: StoreOpaque::new(engine, StoreInner::<T>::HOOKS),
             epoch: EpochBehavior::Trap,
+            limiter: None,
             data,
         });
         let raw: *mut StoreInner<T> = &raw mut *inner;
-        let hooks: *mut dyn StoreHooks = raw;
-        inner.opaque.hooks = NonNull::new(hooks);
         // SAFETY: the store context was just made; `raw` stays valid for as
         // long as the box, which moves only as a pointer.
         unsafe { (*inner.opaque.vm.as_ptr()).store = raw.cast() };

@@ -247,7 +247,9 @@ mod body {
         let result = if call.store().engine().tunables().epoch {
             wait(Some(Interrupt {
                 every: Duration::from_millis(10),
-                check: &mut || call.store().check_epoch(),
+                // SAFETY: as for `new_epoch`; the memory waited on is shared, and
+                // not borrowed from the store.
+                check: &mut || unsafe { StoreOpaque::check_epoch(call.store) },
             }))
         } else {
             wait(None)
@@ -335,8 +337,9 @@ mod body {
         call.store().refuel()
     }
 
-    pub(super) fn new_epoch(mut call: Call) -> Result<u64> {
-        call.store().extend_epoch()
+    pub(super) fn new_epoch(call: Call) -> Result<u64> {
+        // SAFETY: the guest is suspended in this call, and no borrow is held.
+        unsafe { StoreOpaque::extend_epoch(call.store) }
     }
 
     pub(super) fn raise(_call: Call, trap: u32) -> Result<()> {
