@@ -706,8 +706,17 @@ fn images() {
     dir.tepui(&["compile", "hello.wat"]).fails(2, &["--output"]);
     dir.tepui(&["compile", "hello.wat", "-o", "no/such/dir"])
         .fails(1, &["no/such/dir"]);
-    dir.tepui(&["compile", "--target", "pdp11", "hello.wat", "-o", "x"])
-        .fails(2, &["pdp11"]);
+    for target in ["pdp11", "pdp11-unknown-linux-gnu"] {
+        dir.tepui(&["compile", "--target", target, "hello.wat", "-o", "x"])
+            .fails(2, &[target, std::env::consts::ARCH]);
+    }
+    #[cfg(target_os = "linux")]
+    {
+        let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        dir.tepui(&["compile", "--target", &host, "hello.wat", "-o", "here"])
+            .prints("");
+        dir.tepui(&["here"]).prints("hello\n");
+    }
 
     // An image carries what fuel and timeouts need only when asked to.
     dir.tepui(&[
