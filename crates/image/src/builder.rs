@@ -73,6 +73,8 @@ struct Call {
 pub struct CodeBuilder {
     target: Target,
     alignment: u32,
+    /// The largest text: [`MAX_TEXT`], less in tests.
+    limit: u32,
     text: Vec<u8>,
     functions: Vec<FunctionRecord>,
     starts: HashMap<u32, u32>,
@@ -97,6 +99,7 @@ impl CodeBuilder {
         CodeBuilder {
             target,
             alignment: MIN_ALIGNMENT,
+            limit: MAX_TEXT,
             text: Vec::new(),
             functions: Vec::new(),
             starts: HashMap::new(),
@@ -242,7 +245,7 @@ impl CodeBuilder {
         let start = self.text.len() as u32;
         let end = start
             .checked_add(len)
-            .filter(|&end| end <= MAX_TEXT)
+            .filter(|&end| end <= self.limit)
             .ok_or(Error::TextTooLarge)?;
         self.alignment = self.alignment.max(alignment);
         self.text.extend_from_slice(&compiled.code);
@@ -364,7 +367,7 @@ impl CodeBuilder {
     /// Fills up to a multiple of `alignment`.
     fn pad(&mut self, alignment: u32) -> Result<(), Error> {
         let end = self.text.len().next_multiple_of(alignment as usize);
-        if end > MAX_TEXT as usize {
+        if end > self.limit as usize {
             return Err(Error::TextTooLarge);
         }
         self.text
@@ -444,11 +447,71 @@ impl CodeBuilder {
         self.pad(4)?;
         let veneer = self.text.len() as u32;
         self.text.resize(self.text.len() + VENEER_BYTES as usize, 0);
-        if self.text.len() > MAX_TEXT as usize {
+        if self.text.len() > self.limit as usize {
             return Err(Error::TextTooLarge);
         }
         self.veneers.insert(target, veneer);
         self.unfilled.push((veneer, target));
         Ok(veneer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pushes functions of `len` bytes until the text may not grow.
+    fn fill(limit: u32, len: usize, count: u32) -> Result<CodeImage, Error> {
+        let mut builder = CodeBuilder::new(Target::of(Architecture::X86_64));
+        builder.limit = limit;
+        for function in 0..count {
+            builder.push(
+                DefinedFuncIndex::new(function),
+                CompiledFunction {
+                    code: vec![0x90; len],
+                    alignment: 16,
+                    ..CompiledFunction::default()
+                },
+            );
+        }
+        builder.finish()
+    }
+
+    #[test]
+    fn text_ends_at_the_limit() {
+        assert_eq!(fill(100, 20, 3).unwrap().text_len(), 84);
+        assert_eq!(fill(84, 20, 3).unwrap().text_len(), 84);
+        assert_eq!(fill(83, 20, 3).unwrap_err(), Error::TextTooLarge);
+        // The padding alone passes the limit.
+        assert_eq!(fill(30, 20, 2).unwrap_err(), Error::TextTooLarge);
+    }
+
+    #[test]
+    fn veneers_count_against_the_limit() {
+        let build = |limit| {
+            let mut builder = CodeBuilder::new(Target::of(Architecture::Aarch64));
+            builder.limit = limit;
+            builder.limit_call_reach(8);
+            for (function, target) in [(0, 1), (1, 0)] {
+                builder.push(
+                    DefinedFuncIndex::new(function),
+                    CompiledFunction {
+                        code: vec![0, 0, 0, 0x94, 0, 0, 0, 0, 0, 0, 0, 0],
+                        alignment: 4,
+                        relocations: vec![tepui_abi::Relocation {
+                            offset: 0,
+                            kind: RelocationKind::Aarch64Call26,
+                            target: DefinedFuncIndex::new(target),
+                        }],
+                        ..CompiledFunction::default()
+                    },
+                );
+            }
+            builder.finish()
+        };
+        let len = build(MAX_TEXT).unwrap().text_len();
+        assert!(len > 24, "there are veneers");
+        assert_eq!(build(len).unwrap().text_len(), len);
+        assert_eq!(build(len - 1).unwrap_err(), Error::TextTooLarge);
     }
 }

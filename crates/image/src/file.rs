@@ -59,16 +59,18 @@
 //! | 12 each | position blocks: offset, Wasm offset, start of deltas |
 //! | 1 each | position deltas |
 
-use tepui_abi::metadata::SourcePosition;
+use std::fmt;
+
 use tepui_abi::slots::SlotGeometry;
 use tepui_abi::target::Endianness;
-use tepui_abi::{Architecture, Target, Trap, Tunables};
-use tepui_module::DefinedFuncIndex;
+use tepui_abi::{Architecture, Target, Tunables};
 
 use crate::builder::{MAX_ALIGNMENT, MAX_TEXT, MIN_ALIGNMENT};
-use crate::code::{CodeImage, FunctionRecord};
+use crate::code::CodeImage;
 use crate::error::Error;
-use crate::positions::{BLOCK, Block, Deltas, PositionTable};
+use crate::positions::PositionTable;
+use crate::reader::{Reader, invalid};
+use crate::tables::{Tables, numbers};
 
 /// The first eight bytes of an image.
 ///
@@ -128,7 +130,7 @@ pub(crate) fn tag(key: &[u8; 32], body: &blake3::Hash) -> blake3::Hash {
 }
 
 /// An image, read and checked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Image<'a> {
     target: Target,
     version: &'a str,
@@ -140,7 +142,7 @@ pub struct Image<'a> {
 
 /// What one compilation made: the machine code of a batch and what it was made
 /// by and under.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct CodeSection<'a> {
     target: Target,
     tier: &'a str,
@@ -152,14 +154,42 @@ pub struct CodeSection<'a> {
     tables: Tables<'a>,
 }
 
+impl fmt::Debug for Image<'_> {
+    /// Shows lengths instead of the module and the code.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image")
+            .field("target", &self.target)
+            .field("version", &self.version)
+            .field("module_bytes", &self.module.len())
+            .field("is_tagged", &self.is_tagged())
+            .field("code", &self.code)
+            .finish()
+    }
+}
+
+impl fmt::Debug for CodeSection<'_> {
+    /// Shows lengths instead of the code and its tables.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CodeSection")
+            .field("tier", &self.tier)
+            .field("fingerprint", &self.fingerprint)
+            .field("tunables", &self.tunables)
+            .field("text_bytes", &self.text.len())
+            .field("functions", &(self.tables.functions.len() / 16))
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'a> Image<'a> {
     /// Whether `bytes` begin like an image.
     pub fn is_image(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
     }
 
-    /// Reads an image and checks everything that can be checked: see the
-    /// [table of errors](Error).
+    /// Reads an image and checks its versions, its digest and its structure:
+    /// everything that the look-ups of [`CodeImage`] rely on. Whether the
+    /// functions are those of the module is not checked, because the module is
+    /// not decoded.
     ///
     /// The image may be for another machine and for other settings: ask
     /// [`CodeSection::check`]. It may be anybody's: ask
@@ -267,7 +297,7 @@ impl<'a> Image<'a> {
                     }
                 }
                 kind::TEXT => {
-                    if section.offset % page_bytes(target) != 0 {
+                    if !section.offset.is_multiple_of(page_bytes(target)) {
                         return Err(invalid("code does not begin on a page", at));
                     }
                     if section.bytes.len() > MAX_TEXT as usize {
@@ -480,7 +510,7 @@ impl<'a> CodeSection<'a> {
             .get(reader.u32()?)?
             .filter(|text| text.kind == kind::TEXT)
             .ok_or(invalid("no such code", at))?;
-        if text.offset % page_bytes(target) != 0 || text.bytes.len() > MAX_TEXT as usize {
+        if !text.offset.is_multiple_of(page_bytes(target)) || text.bytes.len() > MAX_TEXT as usize {
             return Err(invalid("no such code", at));
         }
         let at = reader.offset();
@@ -605,296 +635,8 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// The tables of a compilation as they stand in the file.
-#[derive(Clone, Copy, Debug)]
-struct Tables<'a> {
-    /// Where the tables begin in the file.
-    offset: u64,
-    functions: &'a [u8],
-    order: &'a [u8],
-    trap_offsets: &'a [u8],
-    trap_codes: &'a [u8],
-    blocks: &'a [u8],
-    deltas: &'a [u8],
-}
-
-impl<'a> Tables<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Tables<'a>, Error> {
-        let at = reader.offset();
-        let functions = reader.u32()?;
-        let order = reader.u32()?;
-        let traps = reader.u32()?;
-        let blocks = reader.u32()?;
-        let deltas = reader.u32()?;
-        if order != 0 && order != functions {
-            return Err(invalid("the order does not fit the functions", at));
-        }
-        let offset = reader.offset();
-        let mut table = |count, bytes, what| {
-            let rest = reader.rest().len();
-            Ok(reader.array(count, bytes, rest, what)?.rest())
-        };
-        let tables = Tables {
-            offset,
-            functions: table(functions, 16, "functions outside their section")?,
-            order: table(order, 4, "order outside its section")?,
-            trap_offsets: table(traps, 4, "trap offsets outside their section")?,
-            trap_codes: table(traps, 1, "trap codes outside their section")?,
-            blocks: table(blocks, 12, "position blocks outside their section")?,
-            deltas: table(deltas, 1, "position deltas outside their section")?,
-        };
-        if !reader.rest().is_empty() {
-            return Err(invalid("bytes after the tables", reader.offset()));
-        }
-        Ok(tables)
-    }
-
-    fn functions(&self) -> impl Iterator<Item = FunctionRecord> + use<'a> {
-        self.functions.chunks_exact(16).map(|row| FunctionRecord {
-            function: DefinedFuncIndex::new(number(row, 0)),
-            start: number(row, 4),
-            end: number(row, 8),
-            frame_bytes: number(row, 12),
-        })
-    }
-
-    fn blocks(&self) -> impl Iterator<Item = Block> + use<'a> {
-        self.blocks.chunks_exact(12).map(|row| Block {
-            offset: number(row, 0),
-            wasm: number(row, 4),
-            start: number(row, 8),
-        })
-    }
-
-    /// Checks what the look-ups in the tables rely on.
-    fn check(&self, text_len: u32, module_len: u64) -> Result<(), Error> {
-        self.check_functions(text_len)?;
-        self.check_traps()?;
-        self.check_positions(module_len)
-    }
-
-    fn check_functions(&self, text_len: u32) -> Result<(), Error> {
-        let mut at = self.offset;
-        let mut end = 0;
-        for record in self.functions() {
-            if record.start < end || record.start >= record.end || record.end > text_len {
-                return Err(invalid("functions overlap or leave the code", at));
-            }
-            end = record.end;
-            at += 16;
-        }
-        // Strictly ascending functions: none is there twice, and when they are
-        // reached through the order, it names each place once.
-        let count = self.functions.len() / 16;
-        let mut last = None;
-        let mut ascends = |function: u32| {
-            let ascends = last.is_none_or(|last| last < function);
-            last = Some(function);
-            ascends
-        };
-        let sorted = if self.order.is_empty() {
-            self.functions()
-                .all(|record| ascends(record.function.as_u32()))
-        } else {
-            numbers(self.order).all(|place| {
-                (place as usize) < count && ascends(number(self.functions, place as usize * 16))
-            })
-        };
-        if sorted {
-            Ok(())
-        } else {
-            Err(invalid("functions are not in order", at))
-        }
-    }
-
-    fn check_traps(&self) -> Result<(), Error> {
-        let offset = self.offset + (self.functions.len() + self.order.len()) as u64;
-        let mut functions = self.functions();
-        let mut function = functions.next();
-        let mut last = None;
-        for (i, (site, &code)) in numbers(self.trap_offsets).zip(self.trap_codes).enumerate() {
-            while let Some(record) = function
-                && record.end <= site
-            {
-                function = functions.next();
-            }
-            let at = offset + i as u64 * 4;
-            if last >= Some(site) || function.is_none_or(|record| site < record.start) {
-                return Err(invalid("trap sites out of order or in no function", at));
-            }
-            if Trap::from_code(code).is_none() {
-                return Err(invalid("unknown trap", at));
-            }
-            last = Some(site);
-        }
-        Ok(())
-    }
-
-    fn check_positions(&self, module_len: u64) -> Result<(), Error> {
-        let offset = self.offset
-            + (self.functions.len()
-                + self.order.len()
-                + self.trap_offsets.len()
-                + self.trap_codes.len()) as u64;
-        let mut functions = self.functions();
-        let mut function = functions.next();
-        let mut last = None;
-        let mut check = |position: SourcePosition, at| {
-            while let Some(record) = function
-                && record.end <= position.offset
-            {
-                function = functions.next();
-            }
-            let inside = function.is_some_and(|record| record.start <= position.offset);
-            if !inside || last >= Some(position.offset) {
-                return Err(invalid("positions out of order or in no function", at));
-            }
-            if position.wasm != SourcePosition::NONE && u64::from(position.wasm) >= module_len {
-                return Err(invalid("a position outside the module", at));
-            }
-            last = Some(position.offset);
-            Ok(())
-        };
-        let ends = self
-            .blocks()
-            .skip(1)
-            .map(|block| block.start as usize)
-            .chain([self.deltas.len()]);
-        let mut done = 0;
-        for (i, (block, end)) in self.blocks().zip(ends).enumerate() {
-            let at = offset + i as u64 * 12;
-            let malformed = invalid("malformed position block", at);
-            let first = SourcePosition {
-                offset: block.offset,
-                wasm: block.wasm,
-            };
-            check(first, at)?;
-            if block.start as usize != done {
-                return Err(malformed);
-            }
-            let Some(bytes) = self.deltas.get(done..end) else {
-                return Err(malformed);
-            };
-            let mut deltas = Deltas::new(block, bytes);
-            let mut count = 1;
-            for position in deltas.by_ref() {
-                check(position, at)?;
-                count += 1;
-            }
-            if !deltas.is_done() || count > BLOCK {
-                return Err(malformed);
-            }
-            done = end;
-        }
-        if done != self.deltas.len() {
-            return Err(invalid("position deltas without a block", offset));
-        }
-        Ok(())
-    }
-}
-
-/// The number at `at` in `bytes`, which is long enough.
-fn number(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
-fn numbers(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
-    bytes.chunks_exact(4).map(|row| number(row, 0))
-}
-
 fn hash(bytes: &[u8]) -> blake3::Hash {
     let mut hash = [0; 32];
     hash.copy_from_slice(bytes);
     blake3::Hash::from_bytes(hash)
-}
-
-fn invalid(what: &'static str, offset: u64) -> Error {
-    Error::Invalid { what, offset }
-}
-
-/// Reads bytes of which nothing is known. Never reads outside them.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    /// Where `bytes` begins in the file.
-    base: u64,
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8], base: u64) -> Reader<'a> {
-        Reader { bytes, base, at: 0 }
-    }
-
-    /// Offset in the file of what is read next.
-    fn offset(&self) -> u64 {
-        self.base + self.at as u64
-    }
-
-    /// What was not read yet.
-    fn rest(&self) -> &'a [u8] {
-        &self.bytes[self.at..]
-    }
-
-    fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], Error> {
-        let taken = self.rest().get(..len).ok_or(invalid(what, self.offset()))?;
-        self.at += len;
-        Ok(taken)
-    }
-
-    /// A reader of `count` items of `bytes` each, which must fit in `limit`.
-    fn array(
-        &mut self,
-        count: u32,
-        bytes: usize,
-        limit: usize,
-        what: &'static str,
-    ) -> Result<Reader<'a>, Error> {
-        let base = self.offset();
-        let len = usize::try_from(u64::from(count) * bytes as u64)
-            .ok()
-            .filter(|&len| len <= limit)
-            .ok_or(invalid(what, base))?;
-        Ok(Reader::new(self.take(len, what)?, base))
-    }
-
-    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let end = self.base + self.bytes.len() as u64;
-        let bytes = self
-            .rest()
-            .first_chunk()
-            .ok_or(Error::Truncated { offset: end })?;
-        self.at += N;
-        Ok(*bytes)
-    }
-
-    fn u8(&mut self) -> Result<u8, Error> {
-        self.fixed::<1>().map(|[byte]| byte)
-    }
-
-    fn u32(&mut self) -> Result<u32, Error> {
-        self.fixed().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, Error> {
-        self.fixed().map(u64::from_le_bytes)
-    }
-
-    fn zeros(&mut self, len: usize) -> Result<(), Error> {
-        let at = self.offset();
-        if self
-            .take(len, "reserved bytes")?
-            .iter()
-            .any(|&byte| byte != 0)
-        {
-            return Err(invalid("reserved bytes are not zero", at));
-        }
-        Ok(())
-    }
-
-    fn string(&mut self) -> Result<&'a str, Error> {
-        let at = self.offset();
-        let len = self.u32()?;
-        let bytes = self.array(len, 1, self.rest().len(), "a string outside its section")?;
-        std::str::from_utf8(bytes.rest()).map_err(|_| invalid("a string is not UTF-8", at))
-    }
 }

@@ -13,7 +13,9 @@ mod error;
 mod file;
 mod key;
 mod positions;
+mod reader;
 mod relocation;
+mod tables;
 mod writer;
 
 pub use builder::{CodeBuilder, MAX_TEXT};
