@@ -2,8 +2,7 @@
 
 use crate::host::wait::{InterruptHandle, Waiter};
 use crate::host::{
-    HostClocks, HostDirectory, HostInput, HostListener, HostOutput, HostRandom,
-    MemoryInput,
+    HostClocks, HostDirectory, HostInput, HostListener, HostOutput, HostRandom, MemoryInput,
 };
 use crate::services::{
     Access, Clocks, Directory, ErrorCode, InputStream, Listener, OutputStream, PollState, Random,

@@ -215,10 +215,7 @@ mod tests {
         assert_eq!(table.push(descriptor()), Ok(0));
         assert_eq!(table.push(descriptor()), Ok(1));
         assert_eq!(table.push(descriptor()), Ok(2));
-        assert_eq!(
-            table.push(descriptor()),
-            Err(ErrorCode::TooManyDescriptors)
-        );
+        assert_eq!(table.push(descriptor()), Err(ErrorCode::TooManyDescriptors));
         assert!(table.remove(1).is_ok());
         assert!(table.remove(1).is_err());
         assert_eq!(table.push(descriptor()), Ok(1));

@@ -62,77 +62,623 @@ use Op::*;
 type Attempt = (&'static str, &'static [Op], &'static [Op]);
 
 const ATTEMPTS: &[Attempt] = &[
-    ("dot-dot", &[], &[Open(".."), OpenDir(".."), Stat(".."), StatNoFollow("..")]),
-    ("dot-dot to a file", &[], &[Open("../outside/secret.txt"), OpenWrite("../outside/secret.txt")]),
-    ("dot-dot after a folder", &[], &[Open("dir/../../outside/secret.txt")]),
-    ("dot-dot many times", &[], &[Open("../../../../../../../../etc/passwd")]),
-    ("dot-dot with dots between", &[], &[Open("./.././outside/./secret.txt")]),
-    ("slashes and dots", &[], &[Open(".//..//outside//secret.txt"), Open(".//..//")]),
-    ("dot-dot deep", &[], &[Open("dir/sub/../../../outside/secret.txt")]),
-    ("dot-dot through a file", &[], &[Open("file.txt/../../outside/secret.txt"), Open("file.txt/..")]),
-    ("dot-dot at the end", &[], &[OpenDir("dir/../.."), OpenDir("dir/sub/../../..")]),
-    ("dot-dot and slash", &[], &[OpenDir("../"), Stat("../"), OpenDir("dir/../../")]),
-    ("absolute", &[], &[Open("/etc/passwd"), Stat("/etc/passwd"), OpenDir("/"), Stat("/")]),
-    ("absolute with slashes", &[], &[Open("//etc/passwd"), Open("///etc/passwd"), OpenDir("//")]),
-    ("absolute and dots", &[], &[Open("/../etc/passwd"), OpenDir("/."), OpenDir("/..")]),
-    ("absolute link to a file", &[], &[Open("abs"), OpenWrite("abs"), Truncate("abs"), Stat("abs")]),
-    ("absolute link to a folder", &[], &[OpenDir("absdir"), Open("absdir/secret.txt"), Stat("absdir/secret.txt")]),
-    ("relative link to a file", &[], &[Open("rel"), OpenWrite("rel"), Truncate("rel"), Stat("rel")]),
-    ("relative link to a folder", &[], &[OpenDir("reldir"), Open("reldir/secret.txt"), OpenDir("reldir/")]),
-    ("link not followed", &[], &[OpenNoFollow("abs"), OpenNoFollow("rel"), OpenNoFollow("reldir")]),
-    ("link not followed, slash", &[], &[OpenNoFollow("reldir/"), OpenNoFollow("absdir/"), StatNoFollow("reldir/")]),
-    ("chain of links", &[], &[Open("chain1"), OpenWrite("chain1"), Stat("chain1")]),
-    ("chain of links to a folder", &[], &[OpenDir("chaindir1"), Open("chaindir1/secret.txt")]),
-    ("loop of links", &[], &[Open("loop1"), Create("loop1"), Stat("loop1"), Open("loop1/x")]),
-    ("dangling link", &[], &[Create("dangling"), CreateNew("dangling"), Open("dangling")]),
-    ("dangling absolute link", &[], &[Create("danglingabs"), CreateNew("danglingabs")]),
-    ("folder through a dangling link", &[], &[Mkdir("dangling"), Mkdir("dangling/"), Mkdir("reldir/new")]),
-    ("link inside to above", &[], &[Open("dir/up2/outside/secret.txt"), OpenDir("dir/up2")]),
-    ("link upward, then dot-dot", &[], &[Open("dir/up/../outside/secret.txt"), OpenDir("dir/up/..")]),
-    ("dot-dot after a link outward", &[], &[Open("reldir/../outside/secret.txt"), OpenDir("reldir/..")]),
-    ("dot-dot after an absolute link", &[], &[OpenDir("absdir/.."), Stat("absdir/../rw/file.txt")]),
-    ("self link, then dot-dot", &[], &[Open("self/../outside/secret.txt"), Open("self/self/../../outside/secret.txt")]),
-    ("create outside", &[], &[Create("../outside/new"), CreateNew("../new"), Create("reldir/new"), Create("absdir/new")]),
-    ("truncate outside", &[], &[Truncate("../outside/secret.txt"), Truncate("reldir/secret.txt")]),
-    ("unlink outside", &[], &[Unlink("../outside/secret.txt"), Unlink("reldir/secret.txt"), Unlink("absdir/secret.txt"), Unlink("dir/up2/outside/secret.txt")]),
-    ("unlink a link with a slash", &[], &[Unlink("rel/"), Unlink("reldir/"), Unlink("absdir/.")]),
-    ("make folders outside", &[], &[Mkdir("../new"), Mkdir("reldir/new"), Mkdir("absdir/new"), Mkdir("/tmp/tepui-escape")]),
-    ("remove folders outside", &[], &[Rmdir("../outside/empty"), Rmdir("reldir/empty"), Rmdir("absdir/empty"), Rmdir("reldir"), Rmdir("reldir/")]),
-    ("remove the folder itself", &[], &[Rmdir("."), Rmdir(".."), Rmdir("dir/.."), Rmdir("")]),
-    ("rename outward", &[], &[Rename("file.txt", "../stolen"), Rename("file.txt", "reldir/stolen"), Rename("file.txt", "absdir/stolen"), Rename("file.txt", "/tmp/tepui-escape")]),
-    ("rename inward", &[], &[Rename("../outside/secret.txt", "mine"), Rename("reldir/secret.txt", "mine"), Rename("absdir/secret.txt", "mine")]),
-    ("rename onto outside", &[], &[Rename("file.txt", "../outside/secret.txt"), Rename("file.txt", "reldir/secret.txt")]),
-    ("rename folders", &[], &[Rename("dir", "../stolen"), Rename("..", "mine"), Rename(".", "mine"), Rename("dir", "..")]),
-    ("link outward", &[], &[Link("file.txt", "../stolen"), Link("file.txt", "reldir/stolen"), Link("file.txt", "absdir/stolen")]),
-    ("link inward", &[], &[Link("../outside/secret.txt", "mine"), Link("reldir/secret.txt", "mine"), Link("absdir/secret.txt", "mine"), Open("mine")]),
-    ("link to the target of a link", &[], &[LinkFollow("rel", "mine"), LinkFollow("abs", "mine"), Open("mine")]),
-    ("link of a link, then open", &[Link("rel", "dir/rel2"), Link("rel", "dir/sub/rel3")], &[Open("dir/rel2"), Open("dir/sub/rel3"), OpenWrite("dir/rel2")]),
-    ("make an absolute link", &[], &[Symlink("/etc/passwd", "mine"), Symlink("/", "mine"), Open("mine")]),
-    ("make a link outward, then use it", &[Symlink("../outside/secret.txt", "made"), Symlink("../outside", "madedir")], &[Open("made"), OpenWrite("made"), Open("madedir/secret.txt"), Create("madedir/new"), OpenDir("madedir"), Mkdir("madedir/new"), Unlink("madedir/secret.txt")]),
-    ("make links of links", &[Symlink("m2/../..", "m1"), Symlink("dir", "m2"), Symlink("m1/outside", "m3")], &[OpenDir("m1"), OpenDir("m3"), Open("m3/secret.txt"), Create("m3/new")]),
-    ("make links outside", &[], &[Symlink("x", "../new"), Symlink("x", "reldir/new"), Symlink("x", "absdir/new"), Symlink("x", "dangling/new")]),
-    ("move a link so that it leads out", &[Symlink("../file.txt", "dir/l"), Symlink("..", "dir/d"), Rename("dir/l", "l"), Rename("dir/d", "d")], &[Open("l"), OpenDir("d"), Open("d/outside/secret.txt"), Create("d/new"), Create("l")]),
-    ("move a folder whose links then lead out", &[Mkdir("a"), Mkdir("a/b"), Symlink("../../file.txt", "a/b/l"), Symlink("../..", "a/b/d"), Rename("a/b", "b")], &[Open("b/l"), OpenDir("b/d"), Open("b/d/outside/secret.txt"), Create("b/d/new")]),
-    ("dot-dot from an open folder", &[Hold("dir/sub")], &[OpenHeld(".."), OpenHeld("../../../outside/secret.txt"), StatHeld("../.."), CreateHeld("../x"), UnlinkHeld("../../file.txt"), MkdirHeld("../x")]),
-    ("dot-dot from a folder moved while open", &[Mkdir("p"), Mkdir("p/q"), Mkdir("p/q/r"), Hold("p/q/r"), Rename("p/q/r", "r")], &[OpenHeld(".."), OpenHeld("../.."), OpenHeld("../../outside/secret.txt"), CreateHeld("../../new"), StatHeld("../../outside")]),
-    ("from a folder removed while open", &[Mkdir("gone"), Hold("gone"), Rmdir("gone")], &[OpenHeld("../outside/secret.txt"), CreateHeld("../outside/x"), OpenHeld("..")]),
-    ("rename out of an open folder", &[Hold("dir")], &[RenameHeld("../../outside/secret.txt", "mine"), RenameHeld("inner.txt", "../stolen"), RenameHeld("up2/outside/secret.txt", "mine")]),
-    ("links seen from an open folder", &[Hold("dir")], &[OpenHeld("up"), OpenHeld("up/file.txt"), OpenHeld("up2"), CreateHeld("up/new"), UnlinkHeld("up/file.txt")]),
-    ("between folders", &[], &[RenameToOther("../outside/secret.txt", "mine"), RenameToOther("reldir/secret.txt", "mine"), RenameToOther("file.txt", "../stolen"), RenameToOther("file.txt", "reldir/stolen")]),
-    ("between folders by links", &[], &[LinkToOther("../outside/secret.txt", "mine"), LinkToOther("absdir/secret.txt", "mine"), LinkToOther("file.txt", "../stolen")]),
-    ("into the neighbour by name", &[], &[Open("../rw/file.txt"), Open("../ro/file.txt"), Create("../rw/new"), Unlink("../rw/file.txt")]),
-    ("times of what a link points to", &[], &[SetTimes("abs"), SetTimes("rel"), SetTimes("reldir"), SetTimes("absdir/secret.txt"), SetTimes("../outside/secret.txt"), SetTimes(".."), SetTimes("chain1")]),
-    ("read links outside", &[], &[Readlink("../outside/link"), Readlink("reldir/link"), Readlink("absdir/link"), Readlink("/proc/self/exe")]),
-    ("learn the host's paths", &[], &[Readlink("abs"), Readlink("absdir"), Readlink("proc")]),
-    ("magic links of processes", &[], &[OpenDir("proc"), Open("proc/etc/passwd"), OpenDir("/proc/self/root"), Open("procfd/0"), OpenDir("procfd"), OpenDir("proccwd")]),
-    ("magic links made here", &[Symlink("../../../../../../../proc/self/root", "mp"), Symlink("../../../../../../../proc/self/cwd", "mc")], &[OpenDir("mp"), Open("mp/etc/passwd"), OpenDir("mc")]),
-    ("NUL in a path", &[], &[Open("file.txt\0"), Open("..\0/outside/secret.txt"), Open("\0"), Create("new\0"), Mkdir("new\0x"), Symlink("x\0", "new"), Rename("file.txt", "new\0"), Stat("file.txt\0/..")]),
-    ("empty path", &[], &[Open(""), OpenDir(""), Stat(""), Create(""), Mkdir(""), Unlink(""), Symlink("", "new"), Rename("", "x"), Rename("file.txt", "")]),
-    ("backslashes", &[], &[Open("..\\outside\\secret.txt"), Open("dir\\..\\..\\outside\\secret.txt"), Open("C:\\"), Open("\\\\?\\C:\\")]),
-    ("names like dot-dot", &[], &[Open("..."), Open(".. "), Open(". ."), Open("..;"), Open("%2e%2e/outside/secret.txt"), Open("\u{ff0e}\u{ff0e}/outside/secret.txt")]),
-    ("home and variables", &[], &[Open("~"), Open("~/x"), Open("~root"), Open("$HOME"), Open("file:///etc/passwd")]),
-    ("folder where a file is", &[], &[OpenDir("file.txt"), Open("file.txt/"), Open("file.txt/."), Create("newfile/"), OpenDir("rel")]),
-    ("device names", &[], &[Open("dev/null"), Open("CON"), Open("NUL"), Open("/dev/null")]),
+    (
+        "dot-dot",
+        &[],
+        &[Open(".."), OpenDir(".."), Stat(".."), StatNoFollow("..")],
+    ),
+    (
+        "dot-dot to a file",
+        &[],
+        &[
+            Open("../outside/secret.txt"),
+            OpenWrite("../outside/secret.txt"),
+        ],
+    ),
+    (
+        "dot-dot after a folder",
+        &[],
+        &[Open("dir/../../outside/secret.txt")],
+    ),
+    (
+        "dot-dot many times",
+        &[],
+        &[Open("../../../../../../../../etc/passwd")],
+    ),
+    (
+        "dot-dot with dots between",
+        &[],
+        &[Open("./.././outside/./secret.txt")],
+    ),
+    (
+        "slashes and dots",
+        &[],
+        &[Open(".//..//outside//secret.txt"), Open(".//..//")],
+    ),
+    (
+        "dot-dot deep",
+        &[],
+        &[Open("dir/sub/../../../outside/secret.txt")],
+    ),
+    (
+        "dot-dot through a file",
+        &[],
+        &[
+            Open("file.txt/../../outside/secret.txt"),
+            Open("file.txt/.."),
+        ],
+    ),
+    (
+        "dot-dot at the end",
+        &[],
+        &[OpenDir("dir/../.."), OpenDir("dir/sub/../../..")],
+    ),
+    (
+        "dot-dot and slash",
+        &[],
+        &[OpenDir("../"), Stat("../"), OpenDir("dir/../../")],
+    ),
+    (
+        "absolute",
+        &[],
+        &[
+            Open("/etc/passwd"),
+            Stat("/etc/passwd"),
+            OpenDir("/"),
+            Stat("/"),
+        ],
+    ),
+    (
+        "absolute with slashes",
+        &[],
+        &[Open("//etc/passwd"), Open("///etc/passwd"), OpenDir("//")],
+    ),
+    (
+        "absolute and dots",
+        &[],
+        &[Open("/../etc/passwd"), OpenDir("/."), OpenDir("/..")],
+    ),
+    (
+        "absolute link to a file",
+        &[],
+        &[Open("abs"), OpenWrite("abs"), Truncate("abs"), Stat("abs")],
+    ),
+    (
+        "absolute link to a folder",
+        &[],
+        &[
+            OpenDir("absdir"),
+            Open("absdir/secret.txt"),
+            Stat("absdir/secret.txt"),
+        ],
+    ),
+    (
+        "relative link to a file",
+        &[],
+        &[Open("rel"), OpenWrite("rel"), Truncate("rel"), Stat("rel")],
+    ),
+    (
+        "relative link to a folder",
+        &[],
+        &[
+            OpenDir("reldir"),
+            Open("reldir/secret.txt"),
+            OpenDir("reldir/"),
+        ],
+    ),
+    (
+        "link not followed",
+        &[],
+        &[
+            OpenNoFollow("abs"),
+            OpenNoFollow("rel"),
+            OpenNoFollow("reldir"),
+        ],
+    ),
+    (
+        "link not followed, slash",
+        &[],
+        &[
+            OpenNoFollow("reldir/"),
+            OpenNoFollow("absdir/"),
+            StatNoFollow("reldir/"),
+        ],
+    ),
+    (
+        "chain of links",
+        &[],
+        &[Open("chain1"), OpenWrite("chain1"), Stat("chain1")],
+    ),
+    (
+        "chain of links to a folder",
+        &[],
+        &[OpenDir("chaindir1"), Open("chaindir1/secret.txt")],
+    ),
+    (
+        "loop of links",
+        &[],
+        &[
+            Open("loop1"),
+            Create("loop1"),
+            Stat("loop1"),
+            Open("loop1/x"),
+        ],
+    ),
+    (
+        "dangling link",
+        &[],
+        &[Create("dangling"), CreateNew("dangling"), Open("dangling")],
+    ),
+    (
+        "dangling absolute link",
+        &[],
+        &[Create("danglingabs"), CreateNew("danglingabs")],
+    ),
+    (
+        "folder through a dangling link",
+        &[],
+        &[Mkdir("dangling"), Mkdir("dangling/"), Mkdir("reldir/new")],
+    ),
+    (
+        "link inside to above",
+        &[],
+        &[Open("dir/up2/outside/secret.txt"), OpenDir("dir/up2")],
+    ),
+    (
+        "link upward, then dot-dot",
+        &[],
+        &[Open("dir/up/../outside/secret.txt"), OpenDir("dir/up/..")],
+    ),
+    (
+        "dot-dot after a link outward",
+        &[],
+        &[Open("reldir/../outside/secret.txt"), OpenDir("reldir/..")],
+    ),
+    (
+        "dot-dot after an absolute link",
+        &[],
+        &[OpenDir("absdir/.."), Stat("absdir/../rw/file.txt")],
+    ),
+    (
+        "self link, then dot-dot",
+        &[],
+        &[
+            Open("self/../outside/secret.txt"),
+            Open("self/self/../../outside/secret.txt"),
+        ],
+    ),
+    (
+        "create outside",
+        &[],
+        &[
+            Create("../outside/new"),
+            CreateNew("../new"),
+            Create("reldir/new"),
+            Create("absdir/new"),
+        ],
+    ),
+    (
+        "truncate outside",
+        &[],
+        &[
+            Truncate("../outside/secret.txt"),
+            Truncate("reldir/secret.txt"),
+        ],
+    ),
+    (
+        "unlink outside",
+        &[],
+        &[
+            Unlink("../outside/secret.txt"),
+            Unlink("reldir/secret.txt"),
+            Unlink("absdir/secret.txt"),
+            Unlink("dir/up2/outside/secret.txt"),
+        ],
+    ),
+    (
+        "unlink a link with a slash",
+        &[],
+        &[Unlink("rel/"), Unlink("reldir/"), Unlink("absdir/.")],
+    ),
+    (
+        "make folders outside",
+        &[],
+        &[
+            Mkdir("../new"),
+            Mkdir("reldir/new"),
+            Mkdir("absdir/new"),
+            Mkdir("/tmp/tepui-escape"),
+        ],
+    ),
+    (
+        "remove folders outside",
+        &[],
+        &[
+            Rmdir("../outside/empty"),
+            Rmdir("reldir/empty"),
+            Rmdir("absdir/empty"),
+            Rmdir("reldir"),
+            Rmdir("reldir/"),
+        ],
+    ),
+    (
+        "remove the folder itself",
+        &[],
+        &[Rmdir("."), Rmdir(".."), Rmdir("dir/.."), Rmdir("")],
+    ),
+    (
+        "rename outward",
+        &[],
+        &[
+            Rename("file.txt", "../stolen"),
+            Rename("file.txt", "reldir/stolen"),
+            Rename("file.txt", "absdir/stolen"),
+            Rename("file.txt", "/tmp/tepui-escape"),
+        ],
+    ),
+    (
+        "rename inward",
+        &[],
+        &[
+            Rename("../outside/secret.txt", "mine"),
+            Rename("reldir/secret.txt", "mine"),
+            Rename("absdir/secret.txt", "mine"),
+        ],
+    ),
+    (
+        "rename onto outside",
+        &[],
+        &[
+            Rename("file.txt", "../outside/secret.txt"),
+            Rename("file.txt", "reldir/secret.txt"),
+        ],
+    ),
+    (
+        "rename folders",
+        &[],
+        &[
+            Rename("dir", "../stolen"),
+            Rename("..", "mine"),
+            Rename(".", "mine"),
+            Rename("dir", ".."),
+        ],
+    ),
+    (
+        "link outward",
+        &[],
+        &[
+            Link("file.txt", "../stolen"),
+            Link("file.txt", "reldir/stolen"),
+            Link("file.txt", "absdir/stolen"),
+        ],
+    ),
+    (
+        "link inward",
+        &[],
+        &[
+            Link("../outside/secret.txt", "mine"),
+            Link("reldir/secret.txt", "mine"),
+            Link("absdir/secret.txt", "mine"),
+            Open("mine"),
+        ],
+    ),
+    (
+        "link to the target of a link",
+        &[],
+        &[
+            LinkFollow("rel", "mine"),
+            LinkFollow("abs", "mine"),
+            Open("mine"),
+        ],
+    ),
+    (
+        "link of a link, then open",
+        &[Link("rel", "dir/rel2"), Link("rel", "dir/sub/rel3")],
+        &[
+            Open("dir/rel2"),
+            Open("dir/sub/rel3"),
+            OpenWrite("dir/rel2"),
+        ],
+    ),
+    (
+        "make an absolute link",
+        &[],
+        &[
+            Symlink("/etc/passwd", "mine"),
+            Symlink("/", "mine"),
+            Open("mine"),
+        ],
+    ),
+    (
+        "make a link outward, then use it",
+        &[
+            Symlink("../outside/secret.txt", "made"),
+            Symlink("../outside", "madedir"),
+        ],
+        &[
+            Open("made"),
+            OpenWrite("made"),
+            Open("madedir/secret.txt"),
+            Create("madedir/new"),
+            OpenDir("madedir"),
+            Mkdir("madedir/new"),
+            Unlink("madedir/secret.txt"),
+        ],
+    ),
+    (
+        "make links of links",
+        &[
+            Symlink("m2/../..", "m1"),
+            Symlink("dir", "m2"),
+            Symlink("m1/outside", "m3"),
+        ],
+        &[
+            OpenDir("m1"),
+            OpenDir("m3"),
+            Open("m3/secret.txt"),
+            Create("m3/new"),
+        ],
+    ),
+    (
+        "make links outside",
+        &[],
+        &[
+            Symlink("x", "../new"),
+            Symlink("x", "reldir/new"),
+            Symlink("x", "absdir/new"),
+            Symlink("x", "dangling/new"),
+        ],
+    ),
+    (
+        "move a link so that it leads out",
+        &[
+            Symlink("../file.txt", "dir/l"),
+            Symlink("..", "dir/d"),
+            Rename("dir/l", "l"),
+            Rename("dir/d", "d"),
+        ],
+        &[
+            Open("l"),
+            OpenDir("d"),
+            Open("d/outside/secret.txt"),
+            Create("d/new"),
+            Create("l"),
+        ],
+    ),
+    (
+        "move a folder whose links then lead out",
+        &[
+            Mkdir("a"),
+            Mkdir("a/b"),
+            Symlink("../../file.txt", "a/b/l"),
+            Symlink("../..", "a/b/d"),
+            Rename("a/b", "b"),
+        ],
+        &[
+            Open("b/l"),
+            OpenDir("b/d"),
+            Open("b/d/outside/secret.txt"),
+            Create("b/d/new"),
+        ],
+    ),
+    (
+        "dot-dot from an open folder",
+        &[Hold("dir/sub")],
+        &[
+            OpenHeld(".."),
+            OpenHeld("../../../outside/secret.txt"),
+            StatHeld("../.."),
+            CreateHeld("../x"),
+            UnlinkHeld("../../file.txt"),
+            MkdirHeld("../x"),
+        ],
+    ),
+    (
+        "dot-dot from a folder moved while open",
+        &[
+            Mkdir("p"),
+            Mkdir("p/q"),
+            Mkdir("p/q/r"),
+            Hold("p/q/r"),
+            Rename("p/q/r", "r"),
+        ],
+        &[
+            OpenHeld(".."),
+            OpenHeld("../.."),
+            OpenHeld("../../outside/secret.txt"),
+            CreateHeld("../../new"),
+            StatHeld("../../outside"),
+        ],
+    ),
+    (
+        "from a folder removed while open",
+        &[Mkdir("gone"), Hold("gone"), Rmdir("gone")],
+        &[
+            OpenHeld("../outside/secret.txt"),
+            CreateHeld("../outside/x"),
+            OpenHeld(".."),
+        ],
+    ),
+    (
+        "rename out of an open folder",
+        &[Hold("dir")],
+        &[
+            RenameHeld("../../outside/secret.txt", "mine"),
+            RenameHeld("inner.txt", "../stolen"),
+            RenameHeld("up2/outside/secret.txt", "mine"),
+        ],
+    ),
+    (
+        "links seen from an open folder",
+        &[Hold("dir")],
+        &[
+            OpenHeld("up"),
+            OpenHeld("up/file.txt"),
+            OpenHeld("up2"),
+            CreateHeld("up/new"),
+            UnlinkHeld("up/file.txt"),
+        ],
+    ),
+    (
+        "between folders",
+        &[],
+        &[
+            RenameToOther("../outside/secret.txt", "mine"),
+            RenameToOther("reldir/secret.txt", "mine"),
+            RenameToOther("file.txt", "../stolen"),
+            RenameToOther("file.txt", "reldir/stolen"),
+        ],
+    ),
+    (
+        "between folders by links",
+        &[],
+        &[
+            LinkToOther("../outside/secret.txt", "mine"),
+            LinkToOther("absdir/secret.txt", "mine"),
+            LinkToOther("file.txt", "../stolen"),
+        ],
+    ),
+    (
+        "into the neighbour by name",
+        &[],
+        &[
+            Open("../rw/file.txt"),
+            Open("../ro/file.txt"),
+            Create("../rw/new"),
+            Unlink("../rw/file.txt"),
+        ],
+    ),
+    (
+        "times of what a link points to",
+        &[],
+        &[
+            SetTimes("abs"),
+            SetTimes("rel"),
+            SetTimes("reldir"),
+            SetTimes("absdir/secret.txt"),
+            SetTimes("../outside/secret.txt"),
+            SetTimes(".."),
+            SetTimes("chain1"),
+        ],
+    ),
+    (
+        "read links outside",
+        &[],
+        &[
+            Readlink("../outside/link"),
+            Readlink("reldir/link"),
+            Readlink("absdir/link"),
+            Readlink("/proc/self/exe"),
+        ],
+    ),
+    (
+        "learn the host's paths",
+        &[],
+        &[Readlink("abs"), Readlink("absdir"), Readlink("proc")],
+    ),
+    (
+        "magic links of processes",
+        &[],
+        &[
+            OpenDir("proc"),
+            Open("proc/etc/passwd"),
+            OpenDir("/proc/self/root"),
+            Open("procfd/0"),
+            OpenDir("procfd"),
+            OpenDir("proccwd"),
+        ],
+    ),
+    (
+        "magic links made here",
+        &[
+            Symlink("../../../../../../../proc/self/root", "mp"),
+            Symlink("../../../../../../../proc/self/cwd", "mc"),
+        ],
+        &[OpenDir("mp"), Open("mp/etc/passwd"), OpenDir("mc")],
+    ),
+    (
+        "NUL in a path",
+        &[],
+        &[
+            Open("file.txt\0"),
+            Open("..\0/outside/secret.txt"),
+            Open("\0"),
+            Create("new\0"),
+            Mkdir("new\0x"),
+            Symlink("x\0", "new"),
+            Rename("file.txt", "new\0"),
+            Stat("file.txt\0/.."),
+        ],
+    ),
+    (
+        "empty path",
+        &[],
+        &[
+            Open(""),
+            OpenDir(""),
+            Stat(""),
+            Create(""),
+            Mkdir(""),
+            Unlink(""),
+            Symlink("", "new"),
+            Rename("", "x"),
+            Rename("file.txt", ""),
+        ],
+    ),
+    (
+        "backslashes",
+        &[],
+        &[
+            Open("..\\outside\\secret.txt"),
+            Open("dir\\..\\..\\outside\\secret.txt"),
+            Open("C:\\"),
+            Open("\\\\?\\C:\\"),
+        ],
+    ),
+    (
+        "names like dot-dot",
+        &[],
+        &[
+            Open("..."),
+            Open(".. "),
+            Open(". ."),
+            Open("..;"),
+            Open("%2e%2e/outside/secret.txt"),
+            Open("\u{ff0e}\u{ff0e}/outside/secret.txt"),
+        ],
+    ),
+    (
+        "home and variables",
+        &[],
+        &[
+            Open("~"),
+            Open("~/x"),
+            Open("~root"),
+            Open("$HOME"),
+            Open("file:///etc/passwd"),
+        ],
+    ),
+    (
+        "folder where a file is",
+        &[],
+        &[
+            OpenDir("file.txt"),
+            Open("file.txt/"),
+            Open("file.txt/."),
+            Create("newfile/"),
+            OpenDir("rel"),
+        ],
+    ),
+    (
+        "device names",
+        &[],
+        &[
+            Open("dev/null"),
+            Open("CON"),
+            Open("NUL"),
+            Open("/dev/null"),
+        ],
+    ),
 ];
 
 /// What stands in both folders before each attempt.
@@ -353,7 +899,13 @@ fn paths_that_stay_inside_work() {
 fn escapes_are_told_as_not_permitted() {
     let world = World::new();
     let mut guest = world.guest("rw", Access::ReadWrite);
-    for path in ["..", "/etc/passwd", "reldir/secret.txt", "abs", "dir/../../x"] {
+    for path in [
+        "..",
+        "/etc/passwd",
+        "reldir/secret.txt",
+        "abs",
+        "dir/../../x",
+    ] {
         assert_eq!(
             guest.try_open(3, path.as_bytes(), FOLLOW, 0, READ, 0),
             Err(errno::PERM),
@@ -364,18 +916,12 @@ fn escapes_are_told_as_not_permitted() {
         guest.try_open(3, b"loop1", FOLLOW, 0, READ, 0),
         Err(errno::LOOP)
     );
-    assert_eq!(
-        guest.try_open(3, b"abs", 0, 0, READ, 0),
-        Err(errno::LOOP)
-    );
+    assert_eq!(guest.try_open(3, b"abs", 0, 0, READ, 0), Err(errno::LOOP));
     assert_eq!(
         guest.try_open(3, b"file.txt/", 0, 0, READ, 0),
         Err(errno::NOTDIR)
     );
-    assert_eq!(
-        guest.try_open(3, b"\xff", 0, 0, READ, 0),
-        Err(errno::ILSEQ)
-    );
+    assert_eq!(guest.try_open(3, b"\xff", 0, 0, READ, 0), Err(errno::ILSEQ));
     let long = vec![b'a'; 5000];
     assert_eq!(
         guest.try_open(3, &long, 0, 0, READ, 0),
@@ -455,10 +1001,7 @@ fn read_only_folders_cannot_be_changed() {
     // What was opened through it can be read and not changed.
     let dir = guest.open(3, "dir", DIRECTORY, both, 0);
     assert_eq!(guest.on_path("path_unlink_file", dir, "inner.txt"), rofs);
-    assert_eq!(
-        guest.try_open(dir, b"inner.txt", 0, 0, WRITE, 0),
-        Err(rofs)
-    );
+    assert_eq!(guest.try_open(dir, b"inner.txt", 0, 0, WRITE, 0), Err(rofs));
     let file = guest.open(3, "file.txt", 0, READ, 0);
     assert_eq!(guest.read_fd(file, 10).unwrap(), b"inside");
     assert_eq!(guest.write_fd(file, b"x"), Err(errno::BADF));
@@ -488,9 +1031,31 @@ fn random_path_programs_stay_inside() {
         .collect();
     let mut guest = world.guest("rw", Access::ReadWrite);
     let parts = [
-        "..", "..", ".", "", "dir", "sub", "up", "up2", "self", "rel", "reldir", "abs", "absdir",
-        "file.txt", "secret.txt", "outside", "empty", "chain1", "chaindir1", "dangling", "a", "b",
-        "proc", "rw", "loop1",
+        "..",
+        "..",
+        ".",
+        "",
+        "dir",
+        "sub",
+        "up",
+        "up2",
+        "self",
+        "rel",
+        "reldir",
+        "abs",
+        "absdir",
+        "file.txt",
+        "secret.txt",
+        "outside",
+        "empty",
+        "chain1",
+        "chaindir1",
+        "dangling",
+        "a",
+        "b",
+        "proc",
+        "rw",
+        "loop1",
     ];
     let mut rng = Rng::new(0x7e9u64);
     let mut directories = vec![3_i64];
@@ -583,8 +1148,11 @@ fn races_between_check_and_use_are_lost() {
             guest.ok("fd_close", &[fd]);
         }
         match round % 4 {
-            0 => drop(guest.try_open(3, b"x/new", FOLLOW, CREAT, WRITE, 0)
-                .map(|fd| guest.ok("fd_close", &[fd]))),
+            0 => drop(
+                guest
+                    .try_open(3, b"x/new", FOLLOW, CREAT, WRITE, 0)
+                    .map(|fd| guest.ok("fd_close", &[fd])),
+            ),
             1 => drop(guest.on_path("path_create_directory", 3, "x/newdir")),
             2 => drop(guest.set_times(3, FOLLOW, "x/secret.txt", 5, 5)),
             _ => drop(guest.on_path("path_unlink_file", 3, "x/new")),

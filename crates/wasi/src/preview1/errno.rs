@@ -108,7 +108,10 @@ mod tests {
 
     #[test]
     fn numbers_are_one_to_seventy_five() {
-        let numbers: Vec<u16> = ErrorCode::ALL.iter().map(|&code| Errno::from(code).0).collect();
+        let numbers: Vec<u16> = ErrorCode::ALL
+            .iter()
+            .map(|&code| Errno::from(code).0)
+            .collect();
         assert_eq!(numbers, (1..=75).collect::<Vec<u16>>());
     }
 }

@@ -347,9 +347,7 @@ fn write_now(
 ) -> Result<usize> {
     let append = descriptor.flags & fdflags::APPEND != 0;
     match &mut descriptor.kind {
-        Kind::Output(stream) => {
-            buffers.with_slice(memory, skip, |slice| Ok(stream.write(slice)?))
-        }
+        Kind::Output(stream) => buffers.with_slice(memory, skip, |slice| Ok(stream.write(slice)?)),
         Kind::Socket(socket) => {
             buffers.with_slices(memory, skip, |slices| Ok(socket.send(slices)?))
         }
@@ -437,8 +435,7 @@ pub(super) fn fd_pwrite(
     let buffers = Buffers::read(memory, iovs, count)?;
     let mut written = 0;
     if !buffers.is_empty() {
-        written =
-            buffers.with_slices(memory, 0, |slices| Ok(file.write_at(slices, offset)?))?;
+        written = buffers.with_slices(memory, 0, |slices| Ok(file.write_at(slices, offset)?))?;
     }
     memory.write_u32(out, written as u32)
 }

@@ -143,10 +143,7 @@ impl Buffers {
 }
 
 /// The first bytes of `pieces`, at most [`BOUNCE`].
-fn copy(
-    memory: &GuestMemory<'_>,
-    pieces: &mut dyn Iterator<Item = (u32, u32)>,
-) -> Result<Vec<u8>> {
+fn copy(memory: &GuestMemory<'_>, pieces: &mut dyn Iterator<Item = (u32, u32)>) -> Result<Vec<u8>> {
     let mut bounce = Vec::new();
     for (pointer, length) in pieces {
         let start = bounce.len();

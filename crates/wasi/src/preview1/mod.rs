@@ -111,3 +111,81 @@ impl WasiCtx {
         Ok((self.table.get_mut(fd)?, &self.waiter))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::memory::GuestMemory;
+    use super::*;
+    use crate::{MemoryInput, MemoryOutput};
+    use std::cell::UnsafeCell;
+
+    fn shared(size: usize) -> Vec<UnsafeCell<u8>> {
+        (0..size).map(|_| UnsafeCell::new(0)).collect()
+    }
+
+    /// Puts a list of buffers at 0.
+    fn iovecs(memory: &mut GuestMemory<'_>, buffers: &[(u32, u32)]) {
+        for (index, (pointer, length)) in (0..).zip(buffers) {
+            memory.write_u32(index * 8, *pointer).unwrap();
+            memory.write_u32(index * 8 + 4, *length).unwrap();
+        }
+    }
+
+    #[test]
+    fn shared_memories_are_read_and_written() {
+        let output = MemoryOutput::new(1 << 20);
+        let input: Vec<u8> = (0..200_000_u32).map(|index| index as u8).collect();
+        let mut ctx = WasiCtx::builder()
+            .arg("argument")
+            .stdin(MemoryInput::new(input.clone()))
+            .stdout(output.clone())
+            .build()
+            .unwrap();
+        let cells = shared(1 << 20);
+        let memory = &mut GuestMemory::Shared(&cells);
+
+        // More than the buffer in between holds, over several buffers.
+        iovecs(memory, &[(1000, 150_000), (300_000, 100_000)]);
+        let mut at = 0;
+        loop {
+            fd::fd_read(&mut ctx, memory, 0, 0, 2, 500).unwrap();
+            let count = memory.read_u32(500).unwrap() as usize;
+            if count == 0 {
+                break;
+            }
+            let mut bytes = vec![0; count];
+            memory.read(1000, &mut bytes).unwrap();
+            assert_eq!(bytes, input[at..at + count]);
+            at += count;
+        }
+        assert_eq!(at, input.len());
+
+        let bytes: Vec<u8> = (0..150_000_u32).map(|index| (index / 7) as u8).collect();
+        memory.write(1000, &bytes).unwrap();
+        iovecs(memory, &[(1000, 100_000), (101_000, 50_000), (1000, 1)]);
+        fd::fd_write(&mut ctx, memory, 1, 0, 3, 500).unwrap();
+        assert_eq!(memory.read_u32(500), Ok(150_001));
+        assert_eq!(output.contents()[..150_000], bytes);
+        assert_eq!(output.contents()[150_000], bytes[0]);
+
+        process::random_get(&mut ctx, memory, 1000, 200_000).unwrap();
+        let mut random = vec![0; 200_000];
+        memory.read(1000, &mut random).unwrap();
+        assert!(
+            random
+                .chunks(50)
+                .all(|chunk| chunk.iter().any(|&byte| byte != 0))
+        );
+        let mut rest = [1; 8];
+        memory.read(201_000, &mut rest).unwrap();
+
+        process::args_get(&mut ctx, memory, 0, 100).unwrap();
+        let mut argument = [1; 9];
+        memory.read(100, &mut argument).unwrap();
+        assert_eq!(&argument, b"argument\0");
+        assert_eq!(
+            process::random_get(&mut ctx, memory, 1 << 20, 1),
+            Err(ErrorCode::Fault.into())
+        );
+    }
+}

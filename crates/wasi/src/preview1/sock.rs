@@ -37,12 +37,15 @@ pub(super) fn sock_accept(
         return Err(ErrorCode::Invalid.into());
     }
     let inherited = descriptor.inheriting;
-    let socket = blocking(waiter, descriptor, Interest::Read, |descriptor| {
-        match &mut descriptor.kind {
+    let socket = blocking(
+        waiter,
+        descriptor,
+        Interest::Read,
+        |descriptor| match &mut descriptor.kind {
             Kind::Listener(listener) => Ok(listener.accept()?),
             _ => Err(ErrorCode::NotSocket.into()),
-        }
-    })?;
+        },
+    )?;
     let mut accepted = Descriptor::new(Kind::Socket(socket));
     accepted.base &= inherited;
     accepted.flags = flags as u16;
@@ -74,8 +77,11 @@ pub(super) fn sock_recv(
     if !buffers.is_empty() {
         received = buffers.fill(memory, |buffer| {
             receive(buffer, all && !peek, |buffer| {
-                blocking(waiter, descriptor, Interest::Read, |descriptor| {
-                    match &mut descriptor.kind {
+                blocking(
+                    waiter,
+                    descriptor,
+                    Interest::Read,
+                    |descriptor| match &mut descriptor.kind {
                         Kind::Socket(socket) => {
                             let received = if peek {
                                 socket.peek(buffer)?
@@ -85,8 +91,8 @@ pub(super) fn sock_recv(
                             Ok((received, socket.kind()))
                         }
                         _ => Err(ErrorCode::NotSocket.into()),
-                    }
-                })
+                    },
+                )
             })
         })?;
     }

@@ -366,7 +366,10 @@ mod tests {
         bytes[32] = 2;
         bytes[48] = 1;
         let zero = Subscription::read(Snapshot::Zero, &bytes);
-        assert_eq!((zero.userdata, zero.id, zero.timeout, zero.flags), (9, 1, 2, 1));
+        assert_eq!(
+            (zero.userdata, zero.id, zero.timeout, zero.flags),
+            (9, 1, 2, 1)
+        );
         bytes = [0; 56];
         bytes[16] = 1;
         bytes[24] = 2;

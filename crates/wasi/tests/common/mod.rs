@@ -148,8 +148,7 @@ impl Guest {
                 "(func (export \"{name}\") (param{types}) {result} (call ${name} {arguments}))\n"
             );
         }
-        let text =
-            format!("(module {imports} (memory (export \"memory\") {pages}) {functions})");
+        let text = format!("(module {imports} (memory (export \"memory\") {pages}) {functions})");
         let engine = Engine::default();
         let module = Module::new(&engine, wat::parse_str(&text).unwrap()).unwrap();
         let mut linker = Linker::new(&engine);

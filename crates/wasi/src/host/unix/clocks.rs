@@ -84,6 +84,10 @@ mod tests {
     fn random_fills_everything() {
         let mut bytes = vec![0; 100_000];
         HostRandom.fill(&mut bytes).unwrap();
-        assert!(bytes.chunks(64).all(|chunk| chunk.iter().any(|&byte| byte != 0)));
+        assert!(
+            bytes
+                .chunks(64)
+                .all(|chunk| chunk.iter().any(|&byte| byte != 0))
+        );
     }
 }

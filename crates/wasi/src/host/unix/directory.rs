@@ -26,7 +26,10 @@ use std::path::Path;
 pub struct HostDirectory {
     file: fs::File,
     access: Access,
-    #[cfg_attr(all(target_os = "linux", target_pointer_width = "64"), allow(dead_code))]
+    #[cfg_attr(
+        all(target_os = "linux", target_pointer_width = "64"),
+        allow(dead_code)
+    )]
     listing: listing::Listing,
 }
 
@@ -223,7 +226,9 @@ impl Directory for HostDirectory {
                         UNIX_EPOCH.checked_add(whole)
                     };
                     let time = seconds
-                        .and_then(|at| at.checked_add(Duration::from_nanos(time.nanoseconds.into())))
+                        .and_then(|at| {
+                            at.checked_add(Duration::from_nanos(time.nanoseconds.into()))
+                        })
                         .ok_or(ErrorCode::Invalid)?;
                     Some(SystemTime::from_std(time).into())
                 }
@@ -247,6 +252,12 @@ impl Directory for HostDirectory {
 
     fn remove_directory_at(&self, path: &str) -> Result<()> {
         check_mutable(self.access)?;
+        // A slash at the end is fine: it is a directory that is removed. (Of a
+        // link to one it is not, with the slash or without.)
+        let path = match path.trim_end_matches('/') {
+            "" => path,
+            name => name,
+        };
         Ok(cap::remove_dir(&self.file, Path::new(path))?)
     }
 
@@ -326,7 +337,10 @@ mod listing {
     use std::sync::{Mutex, PoisonError};
 
     /// The most entries that a listing kept in memory may have.
-    #[cfg_attr(all(target_os = "linux", target_pointer_width = "64"), allow(dead_code))]
+    #[cfg_attr(
+        all(target_os = "linux", target_pointer_width = "64"),
+        allow(dead_code)
+    )]
     const MOST_ENTRIES: usize = 1 << 20;
 
     /// For systems whose directory offsets do not survive: the directory as it
@@ -381,7 +395,10 @@ mod listing {
 
     impl Listing {
         /// Reads from a listing that is taken anew at the beginning.
-        #[cfg_attr(all(target_os = "linux", target_pointer_width = "64"), allow(dead_code))]
+        #[cfg_attr(
+            all(target_os = "linux", target_pointer_width = "64"),
+            allow(dead_code)
+        )]
         pub(super) fn by_index(
             &self,
             directory: &mut Dir,

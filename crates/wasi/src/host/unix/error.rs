@@ -112,7 +112,10 @@ mod tests {
                 "{code:?} has no number of the system"
             );
         }
-        assert_eq!(error_from_os(Errno::ROFS.raw_os_error()), ErrorCode::ReadOnly);
+        assert_eq!(
+            error_from_os(Errno::ROFS.raw_os_error()),
+            ErrorCode::ReadOnly
+        );
         assert_eq!(error_from_os(123_456), ErrorCode::Io);
     }
 }
