@@ -91,6 +91,8 @@ pub(crate) struct Machine {
     pub(crate) has_vectors: bool,
     /// Rounding of floats has instructions.
     pub(crate) has_rounding: bool,
+    /// Bytes of vectors can be shuffled by an instruction.
+    pub(crate) has_byte_shuffle: bool,
     /// Fused multiply and add has an instruction.
     pub(crate) has_fma: bool,
 }
@@ -213,6 +215,8 @@ impl Machine {
             host_convention: isa.default_call_conv(),
             has_vectors: target.architecture != Architecture::Riscv64 || flag("has_v"),
             has_rounding: isa.has_round(),
+            has_byte_shuffle: target.architecture != Architecture::X86_64
+                || isa.has_x86_pshufb_lowering(),
             has_fma: isa.has_native_fma(),
             isa,
         })

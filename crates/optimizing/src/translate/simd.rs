@@ -21,7 +21,9 @@
 //! | `i16x8.relaxed_dot_i8x16_i7x16_s` and `add` | both operands signed, sums wrap |
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_codegen::ir::{
+    Endianness, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type, Value, types,
+};
 use tepui_abi::builtin::Builtin;
 use wasmparser::{MemArg, V128, VisitSimdOperator};
 
@@ -104,7 +106,7 @@ macro_rules! vectors {
             self.needs_vectors()?;
             let value = self.pop();
             let value = self.as_lane(value, types::$ty.lane_type());
-            let result = self.builder.ins().splat(types::$ty, value);
+            let result = self.splat(types::$ty, value);
             self.push(result);
             Ok(())
         })*
@@ -146,7 +148,7 @@ macro_rules! vectors {
     (load_splat: $($visit:ident $ty:ident;)*) => {
         $(fn $visit(&mut self, memarg: MemArg) -> Step {
             if let Some(value) = self.load_lane_value(&memarg, types::$ty)? {
-                let result = self.builder.ins().splat(types::$ty, value);
+                let result = self.splat(types::$ty, value);
                 self.push(result);
             }
             Ok(())
@@ -306,6 +308,71 @@ impl Translator<'_, '_> {
         Ok(at.map(|at| self.builder.ins().load(lane, at.flags, at.base, at.offset)))
     }
 
+    /// The value in every lane.
+    fn splat(&mut self, ty: Type, value: Value) -> Value {
+        if ty != types::I8X16 || self.machine.has_byte_shuffle {
+            return self.builder.ins().splat(ty, value);
+        }
+        let value = self.builder.ins().uextend(types::I32, value);
+        let ones = self.iconst32(0x0101_0101);
+        let value = self.builder.ins().imul(value, ones);
+        let result = self.builder.ins().splat(types::I32X4, value);
+        self.bitcast_vector(types::I8X16, result)
+    }
+
+    /// The lanes of `a` and `b` that `lanes` names.
+    fn shuffle(&mut self, a: Value, b: Value, lanes: [u8; 16]) -> Value {
+        if self.machine.has_byte_shuffle {
+            let lanes = self
+                .builder
+                .func
+                .dfg
+                .immediates
+                .push(lanes.as_slice().into());
+            return self.builder.ins().shuffle(a, b, lanes);
+        }
+        let mut result = a;
+        for (to, from) in lanes.iter().enumerate() {
+            let source = if *from < 16 { a } else { b };
+            let value = self.builder.ins().extractlane(source, from % 16);
+            result = self.builder.ins().insertlane(result, value, to as u8);
+        }
+        result
+    }
+
+    /// The lanes of `a` that the lanes of `indices` name, zero for those that
+    /// name none.
+    fn swizzle(&mut self, a: Value, indices: Value) -> Value {
+        if self.machine.has_byte_shuffle {
+            return self.builder.ins().swizzle(a, indices);
+        }
+        let slot = self.builder.create_sized_stack_slot(StackSlotData::new(
+            StackSlotKind::ExplicitSlot,
+            16,
+            4,
+        ));
+        self.builder.ins().stack_store(types::I64, a, slot, 0);
+        let base = self.builder.ins().stack_addr(types::I64, slot, 0);
+        let mut result = a;
+        for lane in 0..16_u8 {
+            let index = self.builder.ins().extractlane(indices, lane);
+            let index = self.builder.ins().uextend(types::I64, index);
+            let fifteen = self.iconst64(15);
+            let within = self.builder.ins().band(index, fifteen);
+            let address = self.builder.ins().iadd(base, within);
+            let flags = MemFlagsData::trusted();
+            let value = self.builder.ins().load(types::I8, flags, address, 0);
+            let is_out = self
+                .builder
+                .ins()
+                .icmp(IntCC::UnsignedGreaterThan, index, fifteen);
+            let zero = self.builder.ins().iconst(types::I8, 0);
+            let value = self.builder.ins().select(is_out, zero, value);
+            result = self.builder.ins().insertlane(result, value, lane);
+        }
+        result
+    }
+
     /// Computes lane by lane with a builtin, where there is no instruction.
     fn by_lanes(&mut self, builtin: Builtin, vectors: &[Value]) -> Value {
         let mut result = vectors[0];
@@ -336,14 +403,29 @@ impl Translator<'_, '_> {
     /// Truncates two `f64` to the low two `i32`, the others being zero.
     fn truncate_low(&mut self, signed: Signed) -> Step {
         let a = self.pop_as(types::F64X2)?;
-        let zero = self.vector_constant([0; 16]);
-        let zero = self.bitcast_vector(types::I64X2, zero);
+        // Of this very type: the code generator knows the pair of instructions.
+        let zero = self
+            .builder
+            .func
+            .dfg
+            .constants
+            .insert([0; 16].as_slice().into());
+        let zero = self.builder.ins().vconst(types::I64X2, zero);
         let result = if let Signed::Yes = signed {
             let wide = self.builder.ins().fcvt_to_sint_sat(types::I64X2, a);
             self.builder.ins().snarrow(wide, zero)
-        } else {
+        } else if self.machine.has_rounding {
             let wide = self.builder.ins().fcvt_to_uint_sat(types::I64X2, a);
             self.builder.ins().uunarrow(wide, zero)
+        } else {
+            // The vector form would round by a call into a library.
+            let mut result = self.bitcast_vector(types::I32X4, zero);
+            for lane in 0..2_u8 {
+                let value = self.builder.ins().extractlane(a, lane);
+                let value = self.builder.ins().fcvt_to_uint_sat(types::I32, value);
+                result = self.builder.ins().insertlane(result, value, lane);
+            }
+            result
         };
         self.push(result);
         Ok(())
@@ -384,13 +466,7 @@ impl<'a> VisitSimdOperator<'a> for Translator<'a, '_> {
     }
     fn visit_i8x16_shuffle(&mut self, lanes: [u8; 16]) -> Step {
         let (a, b) = self.pop2_as(types::I8X16)?;
-        let lanes = self
-            .builder
-            .func
-            .dfg
-            .immediates
-            .push(lanes.as_slice().into());
-        let result = self.builder.ins().shuffle(a, b, lanes);
+        let result = self.shuffle(a, b, lanes);
         self.push(result);
         Ok(())
     }
@@ -519,6 +595,15 @@ impl<'a> VisitSimdOperator<'a> for Translator<'a, '_> {
 
     // Bits.
 
+    fn visit_i8x16_swizzle(&mut self) -> Step {
+        let (a, indices) = self.pop2_as(types::I8X16)?;
+        let result = self.swizzle(a, indices);
+        self.push(result);
+        Ok(())
+    }
+    fn visit_i8x16_relaxed_swizzle(&mut self) -> Step {
+        self.visit_i8x16_swizzle()
+    }
     fn visit_v128_not(&mut self) -> Step {
         let a = self.pop_as(types::I8X16)?;
         let result = self.builder.ins().bnot(a);
@@ -597,8 +682,6 @@ impl<'a> VisitSimdOperator<'a> for Translator<'a, '_> {
     }
 
     vectors! { binary:
-        visit_i8x16_swizzle swizzle I8X16;
-        visit_i8x16_relaxed_swizzle swizzle I8X16;
         visit_v128_and band I8X16;
         visit_v128_or bor I8X16;
         visit_v128_xor bxor I8X16;
