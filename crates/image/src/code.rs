@@ -76,6 +76,16 @@ impl CodeImage {
         self.text = Vec::new();
     }
 
+    /// Takes the machine code back that was released, read from where it runs.
+    ///
+    /// # Panics
+    ///
+    /// When it is not as long as it was.
+    pub fn restore_text(&mut self, text: Vec<u8>) {
+        assert_eq!(text.len(), self.text_len as usize, "text of another image");
+        self.text = text;
+    }
+
     /// The function whose code contains `text_offset`. For a return address
     /// ask for the byte before it.
     ///

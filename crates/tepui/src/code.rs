@@ -82,6 +82,18 @@ impl ModuleCode {
         Ok(code)
     }
 
+    /// The code with its text, as it was before it was published.
+    pub(crate) fn to_image(&self) -> CodeImage {
+        let mut image = self.image.clone();
+        if let Some(allocation) = &self.allocation {
+            let length = image.text_len() as usize;
+            // SAFETY: published code is readable and never changes.
+            let text = unsafe { std::slice::from_raw_parts(allocation.base(), length) };
+            image.restore_text(text.to_vec());
+        }
+        image
+    }
+
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tepui_abi::{Architecture, Target};
 use tepui_module::{Features, Proposal};
 
 #[cfg(doc)]
@@ -112,6 +113,7 @@ pub struct Config {
     pub(crate) opt_level: OptLevel,
     pub(crate) verify: bool,
     pub(crate) progress: Option<Progress>,
+    pub(crate) target: Option<Target>,
 }
 
 impl Default for Config {
@@ -131,6 +133,7 @@ impl Default for Config {
             opt_level: OptLevel::Speed,
             verify: cfg!(debug_assertions),
             progress: None,
+            target: None,
         }
     }
 }
@@ -263,6 +266,30 @@ impl Config {
     pub fn compiler_verifier(&mut self, enable: bool) -> &mut Config {
         self.verify = enable;
         self
+    }
+
+    /// Compiles for another machine: the engine can then only
+    /// [make images](Engine::precompile_module).
+    ///
+    /// `triple` begins with the architecture: `x86_64`, `aarch64`, `riscv64` or
+    /// `s390x`; the code does not depend on the rest. It uses no more than what
+    /// every processor of the architecture has.
+    ///
+    /// # Errors
+    ///
+    /// When there is no code for the architecture.
+    pub fn target(&mut self, triple: &str) -> Result<&mut Config> {
+        let name = triple.split('-').next().unwrap_or(triple);
+        let architecture = Architecture::NATIVE
+            .into_iter()
+            .find(|architecture| name.starts_with(&*architecture.to_string()))
+            .ok_or_else(|| {
+                crate::Error::msg(format!(
+                    "no compiler for `{triple}`; there are x86_64, aarch64, riscv64, s390x"
+                ))
+            })?;
+        self.target = Some(Target::of(architecture));
+        Ok(self)
     }
 
     /// Calls `progress` during compilations with the number of functions done

@@ -134,7 +134,28 @@ impl Engine {
     ///
     /// As for [`Module::new`].
     pub fn precompile_module(&self, bytes: &[u8]) -> Result<Vec<u8>> {
-        Module::new(self, bytes)?.serialize()
+        Module::precompile(self, bytes, None)
+    }
+
+    /// [`Engine::precompile_module`] with an authentication tag under `key`,
+    /// for [`Module::deserialize_authenticated`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::new`].
+    pub fn precompile_module_authenticated(&self, bytes: &[u8], key: &[u8; 32]) -> Result<Vec<u8>> {
+        Module::precompile(self, bytes, Some(key))
+    }
+
+    /// An error when the engine compiles for another machine.
+    pub(crate) fn check_runnable(&self) -> Result<()> {
+        match self.inner.config.target {
+            Some(target) if target != tepui_abi::Target::host() => Err(Error::msg(format!(
+                "this engine compiles for {}, and cannot run code on this machine",
+                target.architecture
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// A text that names everything on which compatibility of images depends.
@@ -280,8 +301,14 @@ fn compiler(config: &Config, tunables: Tunables) -> Result<Box<dyn Compiler>> {
     } else {
         Verifier::Off
     };
-    let target = tepui_abi::Target::host();
-    let compiler = Optimizing::new(target, &Processor::Host, tunables, opt_level, verifier)?;
+    let host = tepui_abi::Target::host();
+    let target = config.target.unwrap_or(host);
+    if target != host {
+        let processor = Processor::BASELINE;
+        let compiler = Optimizing::new(target, &processor, tunables, opt_level, verifier)?;
+        return Ok(Box::new(compiler));
+    }
+    let compiler = Optimizing::new(host, &Processor::Host, tunables, opt_level, verifier)?;
     compiler.check_host().map_err(Error::msg)?;
     Ok(Box::new(compiler))
 }

@@ -80,6 +80,7 @@ pub use linker::{InstancePre, Linker};
 pub use module::Module;
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut, UpdateDeadline};
 pub use tepui_abi::Trap;
+pub use tepui_image::{KeyError, UserKey};
 pub use tepui_module::{Features, NotImplemented, Proposal, UnknownProposal};
 pub use types::{
     ExportType, ExternType, FuncType, GlobalType, HeapType, ImportType, MemoryType,

@@ -2,6 +2,7 @@
 //!
 //! This file holds unsafe code: images contain machine code.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -52,13 +53,7 @@ impl Module {
     /// When the module is malformed or invalid, or uses a proposal that is
     /// switched off or not implemented. The error says where.
     pub fn new(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
-        let bytes = bytes.as_ref();
-        #[cfg(feature = "wat")]
-        if !bytes.starts_with(b"\0asm") {
-            let binary = wat::parse_bytes(bytes)?;
-            return Module::compile(engine, binary.into_owned());
-        }
-        Module::compile(engine, bytes.to_vec())
+        Module::compile(engine, to_binary(bytes.as_ref())?.into_owned())
     }
 
     /// Compiles the module in a file, binary or text.
@@ -103,6 +98,7 @@ impl Module {
     }
 
     fn compile(engine: &Engine, bytes: Vec<u8>) -> Result<Module> {
+        engine.check_runnable()?;
         let module = decode(engine, &bytes)?;
         let module = Module::assemble(engine, bytes, module);
         module.inner.code(engine.preferred())?;
@@ -199,6 +195,15 @@ impl fmt::Debug for Module {
             .field("name", &self.name())
             .finish_non_exhaustive()
     }
+}
+
+/// The module in the binary format, translated from text where it is text.
+fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
+    #[cfg(feature = "wat")]
+    if !bytes.starts_with(b"\0asm") {
+        return Ok(wat::parse_bytes(bytes)?);
+    }
+    Ok(Cow::Borrowed(bytes))
 }
 
 /// Decodes and validates, holding the engine's types only as long as needed.
@@ -315,6 +320,21 @@ impl ModuleInner {
         Ok((plan, builder.finish()?))
     }
 
+    fn write_image(&self, image: &CodeImage, key: Option<&[u8; 32]>) -> Result<Vec<u8>> {
+        let compiler = self.engine.compiler(self.engine.preferred())?;
+        let contents = tepui_image::ImageContents {
+            target: compiler.target(),
+            module: &self.bytes,
+            code: &[tepui_image::CodeContents {
+                tier: compiler.name(),
+                fingerprint: &compiler.fingerprint(),
+                tunables: *compiler.tunables(),
+                code: image,
+            }],
+        };
+        Ok(tepui_image::write(&contents, key)?)
+    }
+
     fn names(&self) -> &Names {
         self.names.get_or_init(|| Names {
             module: self.module.name(&self.bytes).map(Arc::from),
@@ -369,26 +389,22 @@ impl Module {
     }
 
     fn serialize_with(&self, key: Option<&[u8; 32]>) -> Result<Vec<u8>> {
-        let inner = &self.inner;
-        let variant = inner.engine.preferred();
-        let compiler = inner.engine.compiler(variant)?;
-        // Published code has given its text back, and compiling is what an
-        // image is made for: compile into a fresh one.
-        let (_, image) = inner.compile(variant)?;
-        tepui_image::write(
-            &tepui_image::ImageContents {
-                target: compiler.target(),
-                module: &inner.bytes,
-                code: &[tepui_image::CodeContents {
-                    tier: compiler.name(),
-                    fingerprint: &compiler.fingerprint(),
-                    tunables: *compiler.tunables(),
-                    code: &image,
-                }],
-            },
-            key,
-        )
-        .map_err(Error::new)
+        let image = self.inner.code(self.inner.engine.preferred())?.to_image();
+        self.inner.write_image(&image, key)
+    }
+
+    /// Compiles a module to an image without making its code ready to run, so
+    /// that it may be for another machine.
+    pub(crate) fn precompile(
+        engine: &Engine,
+        bytes: &[u8],
+        key: Option<&[u8; 32]>,
+    ) -> Result<Vec<u8>> {
+        let bytes = to_binary(bytes)?.into_owned();
+        let module = decode(engine, &bytes)?;
+        let module = Module::assemble(engine, bytes, module);
+        let (_, image) = module.inner.compile(engine.preferred())?;
+        module.inner.write_image(&image, key)
     }
 
     /// Whether `bytes` look like an image.
@@ -448,6 +464,7 @@ impl Module {
     }
 
     fn load(engine: &Engine, bytes: &[u8], key: Option<&[u8; 32]>) -> Result<Module> {
+        engine.check_runnable()?;
         let image = tepui_image::Image::parse(bytes)
             .map_err(|error| Error::new(error).context("cannot load the image"))?;
         if let Some(key) = key
@@ -486,7 +503,9 @@ impl Module {
             register(&mut engine.types_mut());
         })?;
         let code = section.to_code_image();
-        if code.functions().len() != module.defined_function_count() as usize {
+        let count = module.defined_function_count();
+        let complete = (0..count).all(|index| code.entry(DefinedFuncIndex::new(index)).is_some());
+        if !complete || code.functions().len() != count as usize {
             return Err(Error::msg(
                 "cannot load the image: it has not the code of every function",
             ));

@@ -320,35 +320,7 @@ impl SharedMemory {
     }
 
     /// The wait of the guest's instruction on 32 bits, with its `timeout` in
-    /// nanoseconds; negative is forever.
-    ///
-    /// # Errors
-    ///
-    /// The traps of [`SharedMemory::atomic_wait32`].
-    pub(crate) fn wait32(
-        &self,
-        address: u64,
-        expected: u32,
-        timeout: i64,
-    ) -> Result<WaitResult, Trap> {
-        self.atomic_wait32(address, expected, guest_timeout(timeout))
-    }
-
-    /// The same on 64 bits.
-    ///
-    /// # Errors
-    ///
-    /// The traps of [`SharedMemory::atomic_wait64`].
-    pub(crate) fn wait64(
-        &self,
-        address: u64,
-        expected: u64,
-        timeout: i64,
-    ) -> Result<WaitResult, Trap> {
-        self.atomic_wait64(address, expected, guest_timeout(timeout))
-    }
-
-    /// The same as [`wait32`](Self::wait32), but `interrupt` may end it.
+    /// nanoseconds (negative is forever), which `interrupt` may end.
     ///
     /// # Errors
     ///
@@ -365,7 +337,7 @@ impl SharedMemory {
         parking.wait(address, holds, guest_timeout(timeout), interrupt)
     }
 
-    /// The same as [`wait64`](Self::wait64), but `interrupt` may end it.
+    /// The same on 64 bits.
     ///
     /// # Errors
     ///
@@ -573,11 +545,11 @@ mod tests {
         );
         let memory = memory(1, 1);
         let start = Instant::now();
-        let result = memory.wait32(0, 0, 5_000_000).unwrap();
+        let result = memory.wait32_interruptible(0, 0, 5_000_000, None).unwrap();
         assert_eq!(result, WaitResult::TimedOut);
         assert!(start.elapsed() >= Duration::from_millis(5));
-        let error = memory.wait64(4, 0, -1).unwrap_err();
-        assert_eq!(error, Trap::HeapMisaligned);
+        let error = memory.wait64_interruptible(4, 0, -1, None).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::HeapMisaligned));
     }
 
     #[test]
