@@ -518,6 +518,9 @@ pub(super) fn fd_readdir(
         for bytes in [&header[..], name] {
             // The last entry may be cut; the guest sees that from the lengths.
             let bytes = &bytes[..bytes.len().min((length - used) as usize)];
+            if bytes.is_empty() {
+                break;
+            }
             result = memory.write(buffer + used, bytes);
             if result.is_err() {
                 return ControlFlow::Break(());

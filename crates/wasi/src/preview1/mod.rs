@@ -11,6 +11,11 @@
 //! then what needs them fails with `notcapable`, also on what is opened later
 //! through a directory whose inheriting rights were cut.
 
+#![allow(
+    clippy::too_many_arguments,
+    reason = "the parameters are the interface's"
+)]
+
 mod errno;
 mod fd;
 mod io;

@@ -23,10 +23,11 @@ fn write_strings(
     for (index, string) in (0..).zip(strings) {
         memory.write_u32(pointers + 4 * index, at)?;
         memory.write(at, string.as_bytes())?;
-        // In range: `size` counts the terminators.
+        // In range, as `size` counts the terminators; what follows the last one
+        // may be the end of the address space.
         at += string.len() as u32;
         memory.write(at, &[0])?;
-        at += 1;
+        at = at.wrapping_add(1);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tepui::{Engine, Instance, Linker, Memory, Module, Store, Val};
-use tepui_wasi::{WasiCtx, WasiCtxBuilder};
+use tepui_wasi::{Access, WasiCtx, WasiCtxBuilder};
 
 /// Every function with its parameters: `i` for `i32`, `I` for `i64`. All but
 /// `proc_exit` return an `i32`.
@@ -435,6 +435,15 @@ impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// A guest that may change `dir`, which is its descriptor 3.
+pub fn guest_in(dir: &TempDir) -> Guest {
+    Guest::new(
+        WasiCtx::builder()
+            .preopened_dir(dir.path(), "/sandbox", Access::ReadWrite)
+            .unwrap(),
+    )
 }
 
 /// Numbers that look random and are the same in each run.
