@@ -193,17 +193,28 @@ fn memory_file(
     if !file_size_allowed(len) {
         return Ok(None);
     }
-    inject::check()?;
-    // SAFETY: the name is a C string.
-    let fd = unsafe { libc::memfd_create(name.as_ptr(), flags | libc::MFD_CLOEXEC) };
-    if fd < 0 {
-        let error = io::Error::last_os_error();
-        return match error.raw_os_error() {
-            // No such call, forbidden by a filter, or flags not known.
-            Some(libc::ENOSYS | libc::EPERM | libc::EACCES | libc::EINVAL) => Ok(None),
-            _ => Err(error),
-        };
-    }
+    let created = inject::check().and_then(|()| {
+        // SAFETY: the name is a C string.
+        let fd = unsafe { libc::memfd_create(name.as_ptr(), flags | libc::MFD_CLOEXEC) };
+        if fd < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(fd)
+        }
+    });
+    let fd = match created {
+        Ok(fd) => fd,
+        // No such call, forbidden by a filter, or flags not known.
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::ENOSYS | libc::EPERM | libc::EACCES | libc::EINVAL)
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
     // SAFETY: the descriptor is new and ours.
     let file = unsafe { OwnedFd::from_raw_fd(fd) };
     let len =
