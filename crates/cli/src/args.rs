@@ -147,8 +147,8 @@ pub(crate) struct CompileArgs {
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
 
-    /// The machine to compile for, as x86_64-unknown-linux-gnu. This version
-    /// compiles only for the one that it runs on
+    /// The machine to compile for, as aarch64-unknown-linux-gnu; this one when
+    /// absent
     #[arg(long, value_name = "TRIPLE")]
     pub(crate) target: Option<String>,
 

@@ -160,27 +160,11 @@ pub(crate) fn engine(args: &EngineArgs, purpose: Purpose<'_>) -> Result<Engine, 
     config.consume_fuel(purpose.fuel);
     config.epoch_interruption(purpose.interruption);
     if let Some(target) = purpose.target {
-        check_target(target)?;
+        config
+            .target(target)
+            .map_err(|e| Failure::Usage(format!("--target {target}: {e:#}")))?;
     }
     Engine::new(&config).map_err(|e| Failure::Usage(format!("{e:#}")))
-}
-
-/// Refuses a target that is not this machine: the runtime compiles for the
-/// machine that it runs on only.
-fn check_target(triple: &str) -> Result<(), Failure> {
-    use std::env::consts::{ARCH, OS};
-    let mut parts = triple.split('-');
-    let arch = parts.next();
-    let os = match OS {
-        "macos" => "darwin",
-        os => os,
-    };
-    if arch == Some(ARCH) && parts.any(|part| part == os) {
-        return Ok(());
-    }
-    Err(Failure::Usage(format!(
-        "--target {triple}: this version compiles only for this machine, {ARCH}-{OS}"
-    )))
 }
 
 /// Whether `bytes` are a compiled image of some version of Tepui.
