@@ -213,6 +213,8 @@ impl<'a> Builder<'a> {
         ] {
             command.env_remove(variable);
         }
+        // A build script that asks git for a revision must not find this repository's: the guest would change with it.
+        command.env("GIT_CEILING_DIRECTORIES", self.folder.path());
         if target == Target::Wasm {
             command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
             command.args(["-Zbuild-std=std,panic_abort", "--target", "wasm32-wasip1"]);
@@ -293,7 +295,8 @@ impl<'a> Builder<'a> {
         let to = self.folder.at(&format!("cargo/{name}"))?;
         let manifest = to.join("Cargo.toml");
         copy_tree(from, &to)?;
-        let mut text = fs::read_to_string(&manifest).at("cannot read", &manifest)?;
+        let original = from.join("Cargo.toml");
+        let mut text = fs::read_to_string(&original).at("cannot read", &original)?;
         if !text.lines().any(|line| line.trim() == "[workspace]") {
             text.push_str("\n[workspace]\n");
         }
@@ -304,7 +307,9 @@ impl<'a> Builder<'a> {
                 path.display().to_string()
             ));
         }
-        fs::write(&manifest, text).at("cannot write", &manifest)?;
+        if !fs::read_to_string(&manifest).is_ok_and(|old| old == text) {
+            fs::write(&manifest, text).at("cannot write", &manifest)?;
+        }
         Ok(to)
     }
 }
@@ -405,7 +410,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         if source.is_dir() {
             copy_tree(&source, &target)?;
-        } else if !target.exists() || entry.file_name() == "Cargo.toml" {
+        } else if !target.exists() {
             // Through memory: a file of the registry may be marked read-only, its copy is not.
             let bytes = fs::read(&source).at("cannot read", &source)?;
             fs::write(&target, bytes).at("cannot write", &target)?;
