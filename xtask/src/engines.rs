@@ -3,8 +3,9 @@
 //!
 //! An engine is looked for under the variable of its tool (`TEPUI`, `WASMTIME`, `WASMI`, `NODE`, `WASMER`), then on
 //! the path. Code caches are off, by the engine's own switch where it has one, and because each run finds an empty
-//! cache folder. Hardening is what each has by default; Wasmtime and Tepui both guard accesses to memory, tables and
-//! branch tables against speculation, V8, wasmi and Wasmer do not or not all of them.
+//! cache folder. Hardening against speculation is what each engine has by default: Wasmtime and Tepui guard accesses
+//! to memories, tables and branch tables, so that their numbers can be set against each other; the others are not
+//! made equal.
 
 use crate::error::{Context, Result};
 use crate::guests::Folder;
