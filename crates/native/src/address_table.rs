@@ -145,7 +145,7 @@ impl Node {
         let base = self.base.load(Ordering::Relaxed);
         let len = self.len.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
-        if before % 2 != 0 || self.sequence.load(Ordering::Relaxed) != before {
+        if !before.is_multiple_of(2) || self.sequence.load(Ordering::Relaxed) != before {
             return None;
         }
         let offset = pc.checked_sub(base).filter(|offset| *offset < len)?;

@@ -90,25 +90,35 @@ mod platform;
 
 pub mod signals;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(
+    target_arch = "x86_64",
+    any(target_os = "linux", target_os = "android", target_os = "macos")
+))]
 #[path = "arch/x86_64.rs"]
 mod arch;
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(
+    target_arch = "aarch64",
+    any(target_os = "linux", target_os = "android", target_os = "macos")
+))]
 #[path = "arch/aarch64.rs"]
 mod arch;
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(all(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    any(target_os = "linux", target_os = "android", target_os = "macos")
+)))]
 #[path = "arch/none.rs"]
 mod arch;
 
 /// Whether generated code can run on this machine. Where it is false,
 /// [`code::CodeRegion::new`] answers [`Unsupported`](std::io::ErrorKind::Unsupported),
 /// and no stub can be reached.
-pub const NATIVE_CODE: bool = cfg!(any(
-    all(
-        any(target_os = "linux", target_os = "android", target_os = "macos"),
-        any(target_arch = "x86_64", target_arch = "aarch64")
-    ),
-    all(windows, target_arch = "x86_64")
+pub const NATIVE_CODE: bool = cfg!(all(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "macos"
+    )
 ));
 
 #[doc(hidden)]

@@ -41,7 +41,7 @@ thread_local! {
 }
 
 /// Installs the handlers, once for the process; later calls with the same
-/// functions do nothing.
+/// functions do nothing. Where there is no native code, nothing is installed.
 ///
 /// # Errors
 ///
@@ -102,6 +102,10 @@ pub fn current() -> *mut u8 {
 }
 
 /// A fault that is a trap of the running guest.
+#[cfg_attr(
+    not(all(unix, any(target_arch = "x86_64", target_arch = "aarch64"))),
+    allow(dead_code, reason = "asked where faults arrive as signals")
+)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GuestFault {
     pub(crate) store_context: *mut u8,
@@ -109,6 +113,10 @@ pub(crate) struct GuestFault {
 }
 
 /// Decides whether a fault at `pc` is a trap. Runs in signal context.
+#[cfg_attr(
+    not(all(unix, any(target_arch = "x86_64", target_arch = "aarch64"))),
+    allow(dead_code, reason = "asked where faults arrive as signals")
+)]
 pub(crate) fn guest_fault(pc: usize) -> Option<GuestFault> {
     // Asked first, because the thread-local below must not be touched on
     // threads that never ran a guest: it may not exist there yet.

@@ -192,6 +192,10 @@ pub(crate) fn set_on_trap(on_trap: TrapFn) -> io::Result<()> {
 }
 
 /// The address of the runtime's [`TrapFn`]; 0 before it is set.
+#[cfg_attr(
+    not(all(unix, any(target_arch = "x86_64", target_arch = "aarch64"))),
+    allow(dead_code, reason = "asked where faults arrive as signals")
+)]
 pub(crate) fn on_trap() -> usize {
     ON_TRAP.load(Ordering::Acquire) as usize
 }

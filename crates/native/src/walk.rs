@@ -71,8 +71,7 @@ impl Iterator for Frames<'_> {
 
     fn next(&mut self) -> Option<Frame> {
         let frame = self.next;
-        if frame.fp == self.entry_fp
-            || frame.fp > self.entry_fp
+        if frame.fp >= self.entry_fp
             || frame.fp < self.stack.start
             || frame.fp.checked_add(2 * WORD)? > self.stack.end
             || !frame.fp.is_multiple_of(WORD)

@@ -172,7 +172,7 @@ fn regions_come_and_go() {
 #[test]
 fn what_is_freed_is_not_found() {
     let region = CodeRegion::new().expect("region");
-    let code = publish(&region, &constant(1), 1 as *const ());
+    let code = publish(&region, &constant(1), std::ptr::dangling());
     let base = code.base() as usize;
     assert!(region.addresses().contains(&base));
     assert!(find_code(base + CODE_GRANULE - 1).is_some());

@@ -216,4 +216,5 @@ mod code {
     pub const LOAD_FAULT: usize = 8;
 }
 
+#[allow(unused_imports, reason = "not every test runs guest code")]
 pub use code::*;
