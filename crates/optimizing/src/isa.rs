@@ -77,6 +77,15 @@ impl std::fmt::Display for SetupError {
 
 impl std::error::Error for SetupError {}
 
+/// Whether the good algorithms of the code generator can be afforded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// They can.
+    Usual,
+    /// Their time would grow with the square of the size: the fast ones are used.
+    Giant,
+}
+
 fn error(message: impl Into<String>) -> SetupError {
     SetupError(message.into())
 }
@@ -84,6 +93,8 @@ fn error(message: impl Into<String>) -> SetupError {
 /// The back end with what the translator asks about it.
 pub(crate) struct Machine {
     pub(crate) isa: OwnedTargetIsa,
+    /// The same machine with the algorithms that stay fast on giants.
+    giant_isa: OwnedTargetIsa,
     pub(crate) target: Target,
     /// The system's C calling convention, which builtins follow.
     pub(crate) host_convention: CallConv,
@@ -174,36 +185,39 @@ impl Machine {
             }
         }
 
-        let mut flags = settings::builder();
-        let mut set = |name: &str, value: &str| {
-            flags
-                .set(name, value)
-                .map_err(|e| error(format!("setting {name}: {e}")))
+        let shared = |opt_level: OptLevel, allocator: &str| {
+            let mut flags = settings::builder();
+            let mut set = |name: &str, value: &str| {
+                flags
+                    .set(name, value)
+                    .map_err(|e| error(format!("setting {name}: {e}")))
+            };
+            let on_off = |on: bool| if on { "true" } else { "false" };
+            set("opt_level", opt_level.name())?;
+            set("regalloc_algorithm", allocator)?;
+            set("enable_verifier", on_off(verifier == Verifier::On))?;
+            set("preserve_frame_pointers", "true")?;
+            set("unwind_info", "false")?;
+            set("enable_probestack", "false")?;
+            set("is_pic", "true")?;
+            set(
+                "enable_nan_canonicalization",
+                on_off(tunables.deterministic),
+            )?;
+            // The translator does this itself where accesses to memories and
+            // tables are concerned; the settings are kept in line with it.
+            let spectre = on_off(tunables.spectre);
+            set("enable_heap_access_spectre_mitigation", spectre)?;
+            set("enable_table_access_spectre_mitigation", spectre)?;
+            Ok(settings::Flags::new(flags))
         };
-        let on_off = |on: bool| if on { "true" } else { "false" };
-        set("opt_level", opt_level.name())?;
-        set("enable_verifier", on_off(verifier == Verifier::On))?;
-        set("preserve_frame_pointers", "true")?;
-        set("unwind_info", "false")?;
-        set("enable_probestack", "false")?;
-        set("is_pic", "true")?;
-        set(
-            "enable_nan_canonicalization",
-            on_off(tunables.deterministic),
-        )?;
-        // The translator does this itself where accesses to memories and
-        // tables are concerned; the settings are kept in line with it.
-        set(
-            "enable_heap_access_spectre_mitigation",
-            on_off(tunables.spectre),
-        )?;
-        set(
-            "enable_table_access_spectre_mitigation",
-            on_off(tunables.spectre),
-        )?;
-        let isa = builder
-            .finish(settings::Flags::new(flags))
-            .map_err(|e| error(e.to_string()))?;
+        let finish = |opt_level, allocator| {
+            builder
+                .finish(shared(opt_level, allocator)?)
+                .map_err(|e| error(e.to_string()))
+        };
+        let isa = finish(opt_level, "backtracking")?;
+        let giant_isa = finish(OptLevel::None, "single_pass")?;
 
         let flag = |name: &str| {
             isa.isa_flags()
@@ -219,11 +233,20 @@ impl Machine {
                 || isa.has_x86_pshufb_lowering(),
             has_fma: isa.has_native_fma(),
             isa,
+            giant_isa,
         })
     }
 
     pub(crate) fn isa(&self) -> &dyn TargetIsa {
         &*self.isa
+    }
+
+    /// The back end for a function of that size.
+    pub(crate) fn isa_for(&self, size: Size) -> &dyn TargetIsa {
+        match size {
+            Size::Usual => &*self.isa,
+            Size::Giant => &*self.giant_isa,
+        }
     }
 
     pub(crate) fn is_big_endian(&self) -> bool {

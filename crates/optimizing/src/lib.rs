@@ -27,6 +27,14 @@
 //! * Generated code refers to nothing by absolute address. The only
 //!   relocations are calls to functions of the same batch.
 //!
+//! # Cost
+//!
+//! Time is close to linear in the size of the body. The code generator's
+//! optimizer and register allocator are not, on functions with very many blocks
+//! or very many values that live at the same time. Such giants
+//! ([`limits::GIANT_BLOCKS`] and its neighbours) are compiled without
+//! optimization and with a linear allocator.
+//!
 //! # Choices where the specification leaves one
 //!
 //! See the `simd` module of the translator for relaxed vector instructions: one
@@ -140,7 +148,7 @@ impl Optimizing {
         let context = workspace
             .context
             .get_or_insert_with(|| Box::new(Context::new()));
-        translate::translate(
+        let size = translate::translate(
             input,
             &self.machine,
             &self.tunables,
@@ -158,7 +166,9 @@ impl Optimizing {
             offset: None,
             message,
         };
-        if let Err(error) = context.compile(self.machine.isa(), &mut ControlPlane::default()) {
+        if let Err(error) =
+            context.compile(self.machine.isa_for(size), &mut ControlPlane::default())
+        {
             let message = match &error.inner {
                 cranelift_codegen::CodegenError::Verifier(errors) => {
                     format!("the code generator refuses the translation: {errors}")

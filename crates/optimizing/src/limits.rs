@@ -14,5 +14,19 @@ pub const VARIABLE_CELLS: u64 = 1 << 28;
 /// Arguments of all branches together.
 pub const BRANCH_ARGUMENTS: usize = 6_000_000;
 
+/// Basic blocks from which a function is compiled as a giant: without
+/// optimization, and with the fast register allocator.
+pub const GIANT_BLOCKS: usize = 60_000;
+
+/// SSA values from which a function is compiled as a giant.
+pub const GIANT_VALUES: usize = 1_500_000;
+
+/// Values that live at the same time (parameters of one block, or depth of the
+/// operand stack) from which a function is compiled as a giant.
+pub const GIANT_WIDTH: usize = 2_500;
+
+/// Locals that are used from which a function is compiled as a giant.
+pub const GIANT_LOCALS: u64 = 10_000;
+
 /// Values of a function whose working memory is kept for the next function.
 pub(crate) const KEPT_VALUES: usize = 500_000;

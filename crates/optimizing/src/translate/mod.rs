@@ -41,7 +41,7 @@ use tepui_abi::layout::StoreLayout;
 use tepui_abi::{Batch, CompileError, Entry, FunctionInput, Plan, Trap, Tunables};
 use tepui_module::{FuncType, Module, TypeIndex, ValType};
 
-use crate::isa::Machine;
+use crate::isa::{Machine, Size};
 use crate::limits;
 use crate::osr::{self, Osr};
 use call::CallShape;
@@ -155,7 +155,7 @@ pub(crate) fn translate(
     tunables: &Tunables,
     func: &mut Function,
     builder_context: &mut FunctionBuilderContext,
-) -> Result<(), CompileError> {
+) -> Result<Size, CompileError> {
     let mut position = None;
     run(
         input,
@@ -179,7 +179,7 @@ fn run(
     func: &mut Function,
     builder_context: &mut FunctionBuilderContext,
     position: &mut Option<usize>,
-) -> Step {
+) -> Step<Size> {
     let module = input.module;
     let body = module
         .body_reader(input.bytes, input.function)
@@ -267,12 +267,11 @@ fn run(
     };
     let result = translator.body(&body, entry, &shape.parameters);
     *position = Some(translator.position as usize);
-    if let Err(stop) = result {
-        // The builder's state is dropped with the workspace.
-        return Err(stop);
-    }
+    // On an error, the builder's state is dropped with the workspace.
+    result?;
+    let size = translator.size();
     translator.builder.finalize(machine.isa().frontend_config());
-    Ok(())
+    Ok(size)
 }
 
 /// Has the code generator compare the stack pointer with the limit in the store
@@ -475,6 +474,26 @@ impl<'a, 'f> Translator<'a, 'f> {
             return Err(Stop::too_large("too many locals in too many blocks"));
         }
         Ok(())
+    }
+
+    /// How the function is to be compiled, once it is translated.
+    fn size(&self) -> Size {
+        let dfg = &self.builder.func.dfg;
+        let widest = self
+            .builder
+            .func
+            .layout
+            .blocks()
+            .map(|block| dfg.block_params(block).len())
+            .max()
+            .unwrap_or(0);
+        // The room that the operand stack has taken bounds its depth.
+        let is_giant = dfg.num_blocks() > limits::GIANT_BLOCKS
+            || dfg.num_values() > limits::GIANT_VALUES
+            || widest > limits::GIANT_WIDTH
+            || self.stack.capacity() > 2 * limits::GIANT_WIDTH
+            || self.touched_count > limits::GIANT_LOCALS;
+        if is_giant { Size::Giant } else { Size::Usual }
     }
 
     /// The variable of a local that is about to be used.
