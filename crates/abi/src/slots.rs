@@ -81,7 +81,7 @@ impl SlotGeometry {
         }
         let within = within - self.page as u64;
         let index = within / SLOT_BYTES as u64;
-        if within % SLOT_BYTES as u64 != 0 || index >= self.group_functions() as u64 {
+        if !within.is_multiple_of(SLOT_BYTES as u64) || index >= self.group_functions() as u64 {
             return None;
         }
         let function = group * self.group_functions() as u64 + index;
