@@ -114,6 +114,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME=FILE", value_parser = parse_preload)]
     pub(crate) preload: Vec<(String, PathBuf)>,
 
+    /// Run images even if you did not compile them on this machine. An image is
+    /// native code that can do whatever a program of yours can
+    #[arg(long)]
+    pub(crate) trust_image: bool,
+
     /// Stop with a trap after about N instructions
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) fuel: Option<u64>,
@@ -136,7 +141,8 @@ pub(crate) struct RunArgs {
 ///
 /// `tepui run` runs an image as it runs the module, without compiling. An image
 /// fits the version of tepui and the options (tier, proposals, fuel, timeout)
-/// that it was made with.
+/// that it was made with. It is tagged as yours, so that `tepui run` knows it
+/// from images that others made, which it runs with --trust-image only.
 #[derive(Args, Debug)]
 pub(crate) struct CompileArgs {
     /// The module to compile, or `-` for stdin

@@ -5,7 +5,7 @@
 
 use crate::args::EngineArgs;
 use crate::failure::Failure;
-use crate::progress;
+use crate::{progress, trust};
 use std::fmt;
 use std::str::FromStr;
 use tepui::{Config, Engine, Error, Features, Module, Proposal, Strategy};
@@ -172,18 +172,43 @@ pub(crate) fn is_image(bytes: &[u8]) -> bool {
     Module::is_image(bytes)
 }
 
-/// Loads an image.
-pub(crate) fn load_image(engine: &Engine, image: &[u8]) -> Result<Module, Error> {
-    // SAFETY: an image is native code, and the runtime can only check that it
-    // is intact and made for this version, not that the compiler made it. The
-    // person who names the file on the command line decides to run it, as with
-    // any program; the help text of `run` and `compile` says so.
-    unsafe { Module::deserialize(engine, image) }
+/// Why an image may be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// It has the tag of the user's key.
+    Tagged,
+    /// The person who runs it says so.
+    Given,
 }
 
-/// Compiles a module in the binary format to an image.
+/// Loads the image in `file`.
+pub(crate) fn load_image(
+    engine: &Engine,
+    image: &[u8],
+    file: &str,
+    trust: Trust,
+) -> Result<Module, Failure> {
+    let loaded = match trust {
+        Trust::Tagged => {
+            let key = trust::known_key(file)?;
+            Module::deserialize_authenticated(engine, image, key.bytes())
+        }
+        // SAFETY: an image is native code, and the runtime can only check that
+        // it is intact and made for this version, not that the compiler made
+        // it. The person who passes --trust-image decides to run it, as with
+        // any program.
+        Trust::Given => unsafe { Module::deserialize(engine, image) },
+    };
+    loaded.map_err(|e| Failure::load(file, &e))
+}
+
+/// Compiles a module in the binary format to an image, with the tag of the
+/// user's key if there can be one.
 pub(crate) fn compile_image(engine: &Engine, binary: &[u8]) -> Result<Vec<u8>, Error> {
-    engine.precompile_module(binary)
+    match trust::signing_key() {
+        Some(key) => engine.precompile_module_authenticated(binary, key.bytes()),
+        None => engine.precompile_module(binary),
+    }
 }
 
 /// The proposals with name, description, phase, default and whether they are

@@ -1,7 +1,7 @@
 //! What is in a file that the user names? Decided by its content, never by its
 //! name: a module in the binary or the text format, or a compiled image.
 
-use crate::engine;
+use crate::engine::{self, Trust};
 use crate::failure::Failure;
 use crate::progress;
 use crate::units::show_size;
@@ -123,7 +123,7 @@ fn text_to_binary(file: &Path, text: &str) -> Result<Vec<u8>, Failure> {
 }
 
 /// Reads, compiles and checks the module in `file`.
-pub(crate) fn load(engine: &Engine, file: &Path) -> Result<Module, Failure> {
+pub(crate) fn load(engine: &Engine, file: &Path, trust: Trust) -> Result<Module, Failure> {
     match read(file)? {
         Content::Binary(binary) => {
             let what = format!(
@@ -132,8 +132,8 @@ pub(crate) fn load(engine: &Engine, file: &Path) -> Result<Module, Failure> {
                 binary.len().div_ceil(1024)
             );
             progress::during(&what, || Module::from_binary(engine, &binary))
+                .map_err(|e| Failure::load(show(file), &e))
         }
-        Content::Image(image) => engine::load_image(engine, &image),
+        Content::Image(image) => engine::load_image(engine, &image, &show(file), trust),
     }
-    .map_err(|e| Failure::load(show(file), &e))
 }

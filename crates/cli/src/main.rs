@@ -15,6 +15,7 @@ mod output;
 mod progress;
 mod run;
 mod settings;
+mod trust;
 mod units;
 mod validate;
 mod wast;

@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::args::RunArgs;
-use crate::engine::{self, Purpose};
+use crate::engine::{self, Purpose, Trust};
 use crate::failure::{Failure, backtrace_lines, complain};
 use crate::host::{self, Host};
 use crate::input;
@@ -50,6 +50,11 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
 fn run_here(args: &RunArgs) -> Outcome {
     let (file, guest_args) = split_args(args)?;
     let name = input::show(&file);
+    let trust = if args.trust_image {
+        Trust::Given
+    } else {
+        Trust::Tagged
+    };
     let engine = engine::engine(
         &args.engine,
         Purpose {
@@ -58,7 +63,7 @@ fn run_here(args: &RunArgs) -> Outcome {
             ..Purpose::default()
         },
     )?;
-    let module = input::load(&engine, &file)?;
+    let module = input::load(&engine, &file, trust)?;
 
     let mut argv = Vec::new();
     if args.invoke.is_none() {
@@ -81,7 +86,7 @@ fn run_here(args: &RunArgs) -> Outcome {
     }
     let mut preloads = Vec::new();
     for (import, file) in &args.preload {
-        preloads.push((import, file, input::load(&engine, file)?));
+        preloads.push((import, file, input::load(&engine, file, trust)?));
     }
 
     let watchdog = args

@@ -63,7 +63,10 @@ impl Dir {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tepui"));
-        command.args(args).current_dir(&self.0);
+        command
+            .args(args)
+            .current_dir(&self.0)
+            .env("XDG_DATA_HOME", self.0.join("data"));
         command
     }
 }
@@ -742,6 +745,24 @@ fn images() {
     dir.tepui(&["compile", "math.wat", "-o", "plain"])
         .prints("");
     run("plain").fails(1, &["plain"]);
+
+    // Images of somebody else, who has another key, run only if trusted.
+    let other = Dir::with(&[]);
+    other.write("plain", &fs::read(dir.0.join("plain")).expect("the image"));
+    let add = ["--invoke", "add", "plain", "3", "4"];
+    other
+        .tepui(&[&["run"], &add[..]].concat())
+        .fails(1, &["plain", "not compiled by you", "--trust-image"]);
+    other
+        .tepui(&[&["run", "--trust-image"], &add[..]].concat())
+        .prints("7\n");
+    other.write("other.wat", HELLO.as_bytes());
+    other
+        .tepui(&["compile", "other.wat", "-o", "other"])
+        .prints("");
+    other
+        .tepui(&[&["run"], &add[..]].concat())
+        .fails(1, &["plain", "key"]);
 
     // A file that looks like an image and is none.
     let mut image = fs::read(dir.0.join("plain")).expect("the image");

@@ -471,7 +471,7 @@ impl Module {
             && !image.authenticate(key)
         {
             return Err(Error::msg(
-                "cannot load the image: it was not made under the key that it has to be made under",
+                "cannot load the image: it was not made under the given key",
             ));
         }
         if image.target() != code::TARGET {

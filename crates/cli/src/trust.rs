@@ -1,0 +1,62 @@
+//! Which images does this user trust? Those that carry the tag of the user's
+//! own key, and what the command line vouches for.
+//!
+//! An image is machine code, which nobody can verify. `tepui compile` tags each
+//! image with a key that only its user can read; `tepui run` takes an image
+//! without a question only if it has that tag.
+
+use crate::failure::Failure;
+use std::path::PathBuf;
+use tepui::UserKey;
+
+/// The folder of the user's key: where the system wants data of programs.
+fn folder() -> Option<PathBuf> {
+    let variable = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let data = variable("XDG_DATA_HOME").or_else(|| {
+        let home = variable("HOME")?;
+        Some(if cfg!(target_os = "macos") {
+            home.join("Library/Application Support")
+        } else {
+            home.join(".local/share")
+        })
+    })?;
+    Some(data.join("tepui"))
+}
+
+/// The key to tag a new image with, made when there is none yet. Without one,
+/// the reason is told on stderr, and the image is not tagged.
+pub(crate) fn signing_key() -> Option<UserKey> {
+    let key = match folder() {
+        Some(folder) => UserKey::load_or_create(&folder).map_err(|error| error.to_string()),
+        None => Err("neither XDG_DATA_HOME nor HOME is set".to_string()),
+    };
+    key.inspect_err(|why| {
+        eprintln!(
+            "warning: the image is not tagged as yours, so that running it takes \
+             --trust-image: {why}"
+        );
+    })
+    .ok()
+}
+
+/// The key that images of this user are tagged with.
+pub(crate) fn known_key(file: &str) -> Result<UserKey, Failure> {
+    let none = || {
+        Failure::Load(format!(
+            "{file}: this image was not compiled by you on this machine; if you trust whoever \
+             made it as you would trust a program of theirs, run it with --trust-image"
+        ))
+    };
+    let folder = folder().ok_or_else(none)?;
+    match UserKey::load(&folder) {
+        Ok(Some(key)) => Ok(key),
+        Ok(None) => Err(none()),
+        Err(error) => Err(Failure::Load(format!(
+            "{file}: the key for images: {error}"
+        ))),
+    }
+}
