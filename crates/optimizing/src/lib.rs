@@ -41,6 +41,8 @@
 //! result everywhere. NaN payloads are what the machine makes, unless
 //! [`Tunables::deterministic`] asks for canonical ones.
 
+#[cfg(test)]
+mod convention;
 mod emit;
 mod isa;
 pub mod limits;

@@ -5,11 +5,11 @@
 //! programs have some hundred thousand values.
 
 /// SSA values of a function, parameters of basic blocks included.
-pub const VALUES: usize = 6_000_000;
+pub const VALUES: usize = 4_000_000;
 
 /// Basic blocks times locals that are used: the front end of the code generator
 /// keeps a table of that size, of four bytes each.
-pub const VARIABLE_CELLS: u64 = 1 << 28;
+pub const VARIABLE_CELLS: u64 = 1 << 27;
 
 /// Arguments of all branches together.
 pub const BRANCH_ARGUMENTS: usize = 6_000_000;

@@ -134,12 +134,8 @@ fn branch_table_with_many_values() {
     for i in 0..20_001 {
         code.push((i % 100) as u8);
     }
-    for _ in 0..100 {
-        code.push(END);
-    }
-    for _ in 0..999 {
-        code.push(DROP);
-    }
+    code.resize(code.len() + 100, END);
+    code.resize(code.len() + 999, DROP);
     let result = compile(&module(0, &code), Architecture::X86_64);
     assert!(result.is_ok() || result.is_err_and(|error| error.message.contains("too large")));
 }
@@ -176,9 +172,7 @@ fn deep_nests() {
             code.extend([LOCAL_GET, 0, 0x0d]);
             leb(&mut code, depth);
         }
-        for _ in 0..100_000 {
-            code.push(END);
-        }
+        code.resize(code.len() + 100_000, END);
         code.extend([LOCAL_GET, 1]);
         println!("{name}");
         let result = compile(&module(1, &code), Architecture::X86_64);
@@ -261,9 +255,7 @@ fn blocks_with_a_thousand_results() {
     for _ in 0..20_000 {
         code.extend([LOCAL_GET, 0, 0x0d, 0, END]);
     }
-    for _ in 0..999 {
-        code.push(DROP);
-    }
+    code.resize(code.len() + 999, DROP);
     let error =
         compile(&module(0, &code), Architecture::X86_64).expect_err("it is beyond the limits");
     assert!(error.message.contains("too large"), "{error}");

@@ -22,10 +22,10 @@ use crate::isa::Machine;
 
 /// A function type as the code generator is told of it: what travels in
 /// registers, and where everything travels.
-pub(super) struct Shape {
-    pub(super) signature: Signature,
-    pub(super) parameters: Vec<Location>,
-    pub(super) results: Vec<Location>,
+pub(crate) struct Shape {
+    pub(crate) signature: Signature,
+    pub(crate) parameters: Vec<Location>,
+    pub(crate) results: Vec<Location>,
 }
 
 /// A [`Shape`] that is known to the function being translated.
@@ -37,7 +37,7 @@ pub(super) struct CallShape {
 }
 
 /// The signature of functions of a type.
-pub(super) fn signature(machine: &Machine, ty: &FuncType) -> Shape {
+pub(crate) fn signature(machine: &Machine, ty: &FuncType) -> Shape {
     let architecture = machine.target.architecture;
     let representations = |types: &[tepui_module::ValType]| {
         types

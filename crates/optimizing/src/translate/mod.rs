@@ -14,7 +14,7 @@
 //! | `meter` | fuel and epochs |
 
 mod atomic;
-mod call;
+pub(crate) mod call;
 mod control;
 mod hints;
 mod memory;
