@@ -4,7 +4,9 @@
 //! [`stubs`](crate::stubs). x18 is the system's and never touched; each stub
 //! that is reached by an indirect call begins with a landing pad.
 
-use std::arch::{asm, naked_asm};
+#[cfg(not(target_vendor = "apple"))]
+use std::arch::asm;
+use std::arch::naked_asm;
 
 use tepui_abi::Target;
 use tepui_abi::builtin::slot_entry_offset;

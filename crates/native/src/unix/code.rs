@@ -13,6 +13,10 @@ use crate::memory::{Reservation, page_size};
 
 /// How the code of a region is written.
 #[derive(Debug)]
+#[cfg_attr(
+    all(target_os = "macos", target_arch = "aarch64"),
+    allow(dead_code, reason = "every system has one way, and some a second")
+)]
 pub(crate) enum CodeBacking {
     /// The region maps this file; so does a view for the time of a write.
     Shared(OwnedFd),
