@@ -3,9 +3,11 @@
 
 use tepui_module::{FuncIndex, Module};
 
-/// Sections beyond this are ignored: hints are advice, and every function
-/// would read them again.
-const GREATEST_SECTION: usize = 1 << 16;
+/// Hints are advice, and are read again for every function: beyond these limits
+/// they are ignored. Bytes of the section that holds them.
+const GREATEST_SECTION: usize = 1 << 14;
+/// Custom sections of a module, among which theirs is to be found.
+const MOST_SECTIONS: usize = 64;
 
 /// The hints of one function, by ascending offset.
 #[derive(Default)]
@@ -18,6 +20,9 @@ pub(super) struct Hints {
 impl Hints {
     /// What the module says of `function`. A malformed section says nothing.
     pub(super) fn of(module: &Module, bytes: &[u8], function: FuncIndex) -> Hints {
+        if module.custom_sections().len() > MOST_SECTIONS {
+            return Hints::default();
+        }
         let Some(section) = module.custom_section(bytes, "metadata.code.branch_hint") else {
             return Hints::default();
         };
