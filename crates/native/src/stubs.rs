@@ -41,6 +41,10 @@
 //!   the [`LeaveFrame`], drop the stub's frame and jump to `tail_code`. A chain
 //!   of such calls takes no stack.
 //!
+//! [`leave_direct`] serves the host functions of which at most four integer and
+//! eight float parameters and at most one result, none of them a vector, need no
+//! image: it calls `extern "C" fn(callee, caller, parameters…) -> result`.
+//!
 //! The `_integers` variants neither load nor store vector registers, except
 //! that a tail call always loads them: whoever answers `TailCall` fills the
 //! vectors that its target takes. Vectors of the image are uninitialized before.
@@ -53,7 +57,8 @@ use tepui_abi::image::{LeaveStatus, RegisterImage};
 use crate::signals;
 
 pub use crate::arch::{
-    enter, enter_integers, leave, leave_integers, leave_slot, leave_slot_integers, unwind,
+    enter, enter_integers, leave, leave_direct, leave_integers, leave_slot, leave_slot_integers,
+    unwind,
 };
 
 /// How a guest came back to the host.

@@ -14,7 +14,9 @@ use tepui_abi::convention::Representation;
 use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_module::TypeId;
 
-use crate::host::{HostFunc, overflow_of, run_host, uses_vectors};
+use crate::host::{
+    Entry, HostFunc, overflow_of, run_host_direct, run_host_for_leave, uses_vectors,
+};
 use crate::store::{StoreId, StoreOpaque};
 use crate::types::{FuncType, HeapType, RefType, ValType};
 use crate::values::{ExternRef, Rooted, V128};
@@ -332,8 +334,19 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
 pub unsafe trait WasmTy: Send + Sized + 'static {
     #[doc(hidden)]
     const USES_VECTORS: bool;
+    /// The type by which C passes the value in the same kind of register.
+    #[doc(hidden)]
+    type Direct: Default;
+    /// Integer and float registers that the value takes as C passes it; more
+    /// than there are when it cannot.
+    #[doc(hidden)]
+    const REGISTERS: (usize, usize);
     #[doc(hidden)]
     fn val_type() -> ValType;
+    #[doc(hidden)]
+    fn into_direct(self) -> Self::Direct;
+    #[doc(hidden)]
+    unsafe fn from_direct(store: &StoreAccess<'_>, value: Self::Direct) -> Self;
     #[doc(hidden)]
     fn check_store(&self, store: &StoreAccess<'_>) -> Result<()>;
     #[doc(hidden)]
@@ -351,16 +364,28 @@ pub struct StoreAccess<'a>(&'a StoreOpaque);
 pub struct ValueCursor<'a>(&'a mut Cursor);
 
 macro_rules! number {
-    ($($rust:ty, $wasm:ident, $representation:ident, $vectors:literal;)*) => {
+    ($($rust:ty, $wasm:ident, $representation:ident, $vectors:literal, $registers:expr;)*) => {
         $(
             // SAFETY: the Rust type has the size of its representation and any
             // bit pattern is valid.
             unsafe impl WasmTy for $rust {
                 const USES_VECTORS: bool = $vectors;
+                const REGISTERS: (usize, usize) = $registers;
+                type Direct = $rust;
 
                 #[inline]
                 fn val_type() -> ValType {
                     ValType::$wasm
+                }
+
+                #[inline(always)]
+                fn into_direct(self) -> $rust {
+                    self
+                }
+
+                #[inline(always)]
+                unsafe fn from_direct(_: &StoreAccess<'_>, value: $rust) -> $rust {
+                    value
                 }
 
                 #[inline]
@@ -385,18 +410,31 @@ macro_rules! number {
 }
 
 number! {
-    i32, I32, I32, false;
-    u32, I32, I32, false;
-    i64, I64, I64, false;
-    u64, I64, I64, false;
-    f32, F32, F32, true;
-    f64, F64, F64, true;
-    V128, V128, V128, true;
+    i32, I32, I32, false, (1, 0);
+    u32, I32, I32, false, (1, 0);
+    i64, I64, I64, false, (1, 0);
+    u64, I64, I64, false, (1, 0);
+    f32, F32, F32, true, (0, 1);
+    f64, F64, F64, true, (0, 1);
+    V128, V128, V128, true, (usize::MAX / 64, usize::MAX / 64);
 }
 
 // SAFETY: a function reference is a pointer.
 unsafe impl WasmTy for Option<Func> {
     const USES_VECTORS: bool = false;
+    const REGISTERS: (usize, usize) = (1, 0);
+    type Direct = usize;
+
+    #[inline]
+    fn into_direct(self) -> usize {
+        self.map_or(0, |func| func.raw.as_ptr() as usize)
+    }
+
+    #[inline]
+    unsafe fn from_direct(store: &StoreAccess<'_>, value: usize) -> Self {
+        // SAFETY: the caller promises a function reference of the store.
+        NonNull::new(value as *mut VmFuncRef).map(|raw| unsafe { Func::from_raw(store.0, raw) })
+    }
 
     fn val_type() -> ValType {
         ValType::Ref(RefType::new(true, HeapType::Func))
@@ -424,6 +462,19 @@ unsafe impl WasmTy for Option<Func> {
 // SAFETY: a function reference is a pointer.
 unsafe impl WasmTy for Func {
     const USES_VECTORS: bool = false;
+    const REGISTERS: (usize, usize) = (1, 0);
+    type Direct = usize;
+
+    #[inline]
+    fn into_direct(self) -> usize {
+        WasmTy::into_direct(Some(self))
+    }
+
+    #[inline]
+    unsafe fn from_direct(store: &StoreAccess<'_>, value: usize) -> Self {
+        // SAFETY: as in `read`.
+        unsafe { <Option<Func> as WasmTy>::from_direct(store, value).unwrap_unchecked() }
+    }
 
     fn val_type() -> ValType {
         ValType::Ref(RefType::new(false, HeapType::Func))
@@ -448,6 +499,18 @@ unsafe impl WasmTy for Func {
 // SAFETY: other references are 32-bit ids.
 unsafe impl WasmTy for Option<Rooted<ExternRef>> {
     const USES_VECTORS: bool = false;
+    const REGISTERS: (usize, usize) = (1, 0);
+    type Direct = u32;
+
+    #[inline]
+    fn into_direct(self) -> u32 {
+        crate::Ref::Extern(self).to_bits() as u32
+    }
+
+    #[inline]
+    unsafe fn from_direct(store: &StoreAccess<'_>, value: u32) -> Self {
+        (value != 0).then(|| Rooted::new(store.0.id(), value))
+    }
 
     fn val_type() -> ValType {
         ValType::EXTERNREF
@@ -473,6 +536,18 @@ unsafe impl WasmTy for Option<Rooted<ExternRef>> {
 // SAFETY: other references are 32-bit ids.
 unsafe impl WasmTy for Rooted<ExternRef> {
     const USES_VECTORS: bool = false;
+    const REGISTERS: (usize, usize) = (1, 0);
+    type Direct = u32;
+
+    #[inline]
+    fn into_direct(self) -> u32 {
+        WasmTy::into_direct(Some(self))
+    }
+
+    #[inline]
+    unsafe fn from_direct(store: &StoreAccess<'_>, value: u32) -> Self {
+        Rooted::new(store.0.id(), value)
+    }
 
     fn val_type() -> ValType {
         ValType::Ref(RefType::new(false, HeapType::Extern))
@@ -502,6 +577,17 @@ unsafe impl WasmTy for Rooted<ExternRef> {
 pub unsafe trait WasmParams: Send {
     #[doc(hidden)]
     const USES_VECTORS: bool;
+    /// Whether the values, as parameters, travel as C passes them.
+    #[doc(hidden)]
+    const DIRECT_PARAMETERS: bool;
+    /// Whether the values, as results, travel as C returns them: none, or one.
+    #[doc(hidden)]
+    const DIRECT_RESULT: bool;
+    /// What C returns for them; of no use unless [`Self::DIRECT_RESULT`].
+    #[doc(hidden)]
+    type Direct: Default;
+    #[doc(hidden)]
+    fn into_direct(self) -> Self::Direct;
     #[doc(hidden)]
     fn val_types() -> Vec<ValType>;
     #[doc(hidden)]
@@ -561,6 +647,19 @@ macro_rules! tuples {
         #[allow(unused_variables, reason = "the empty tuple uses none")]
         unsafe impl<$($name: WasmTy),*> WasmParams for ($($name,)*) {
             const USES_VECTORS: bool = false $(|| $name::USES_VECTORS)*;
+            const DIRECT_PARAMETERS: bool = {
+                let integers: usize = 0 $(+ $name::REGISTERS.0)*;
+                let floats: usize = 0 $(+ $name::REGISTERS.1)*;
+                integers <= PARAMETERS.integers as usize && floats <= PARAMETERS.vectors as usize
+            };
+            const DIRECT_RESULT: bool = {
+                let names: &[&str] = &[$(stringify!($name)),*];
+                names.is_empty()
+            };
+            type Direct = ();
+
+            #[inline(always)]
+            fn into_direct(self) {}
 
             fn val_types() -> Vec<ValType> {
                 vec![$($name::val_type()),*]
@@ -599,6 +698,14 @@ macro_rules! tuples {
 // SAFETY: one value is the tuple of it alone.
 unsafe impl<A: WasmTy> WasmParams for A {
     const USES_VECTORS: bool = <(A,) as WasmParams>::USES_VECTORS;
+    const DIRECT_PARAMETERS: bool = <(A,) as WasmParams>::DIRECT_PARAMETERS;
+    const DIRECT_RESULT: bool = <(A,) as WasmParams>::DIRECT_PARAMETERS;
+    type Direct = A::Direct;
+
+    #[inline(always)]
+    fn into_direct(self) -> A::Direct {
+        WasmTy::into_direct(self)
+    }
 
     fn val_types() -> Vec<ValType> {
         <(A,)>::val_types()
@@ -738,12 +845,51 @@ macro_rules! closures {
                     };
                     // SAFETY: generated code calls an entry with the host
                     // context that it is part of.
-                    unsafe { run_host::<T>(callee, caller, body) }
+                    unsafe { run_host_for_leave::<T>(callee, caller, body) }
+                }
+
+                #[allow(non_snake_case, reason = "one name for the type and its value")]
+                unsafe extern "C" fn direct<T, F, $($name,)* R>(
+                    callee: *mut u8,
+                    caller: *mut u8,
+                    $($name: $name::Direct,)*
+                ) -> <R::Values as WasmParams>::Direct
+                where
+                    T: 'static,
+                    F: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static,
+                    $($name: WasmTy,)*
+                    R: WasmRet,
+                {
+                    let body = |host: &HostFunc, mut caller: Caller<'_, T>| {
+                        // SAFETY: generated code passes values of the types
+                        // that the function was made with.
+                        $(let $name = unsafe {
+                            $name::from_direct(&StoreAccess(caller.store.0.opaque()), $name)
+                        };)*
+                        let results = host
+                            .closure::<F>()(caller.reborrow(), $($name),*)
+                            .into_values()?;
+                        results.check_store(caller.store.0.opaque())?;
+                        Ok(results.into_direct())
+                    };
+                    // SAFETY: generated code calls an entry with the host
+                    // context that it is part of.
+                    unsafe { run_host_direct::<T, _>(callee, caller, body) }
                 }
 
                 let ty = typed_host::<($($name,)*), R::Values>(engine);
+                let fits = const {
+                    tepui_native::NATIVE_CODE
+                        && <($($name,)*) as WasmParams>::DIRECT_PARAMETERS
+                        && R::Values::DIRECT_RESULT
+                };
+                let entry = if fits {
+                    Entry::Direct(direct::<T, F, $($name,)* R> as *const u8)
+                } else {
+                    Entry::Image(entry::<T, F, $($name,)* R>)
+                };
                 // SAFETY: the entry belongs to the closure and the type.
-                unsafe { HostFunc::new(ty, entry::<T, F, $($name,)* R>, Box::new(self)) }
+                unsafe { HostFunc::new(ty, entry, Box::new(self)) }
             }
         }
     };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tepui_abi::Target;
 use tepui_abi::convention::{self, Representation};
 use tepui_abi::image::{LeaveStatus, RegisterImage};
-use tepui_native::stubs::{leave, leave_integers};
+use tepui_native::stubs::{leave, leave_direct, leave_integers};
 
 use crate::store::{StoreInner, StoreOpaque, Unwind};
 use crate::vm::context::{HostEntry, VmHostContext, VmStack};
@@ -20,10 +20,24 @@ use crate::{Caller, Engine, Error, FuncType, Result, Val};
 /// A host function, not yet bound to a store.
 pub(crate) struct HostFunc {
     ty: FuncType,
-    entry: HostEntry,
+    entry: Entry,
     closure: Box<dyn Any + Send + Sync>,
     uses_vectors: bool,
 }
+
+/// What a *leave* stub calls.
+#[derive(Clone, Copy)]
+pub(crate) enum Entry {
+    /// A function that reads parameters from an image, for `leave`.
+    Image(HostEntry),
+    /// A function that takes parameters as C does, for `leave_direct`.
+    Direct(*const u8),
+}
+
+// SAFETY: functions may be called from any thread.
+unsafe impl Send for Entry {}
+// SAFETY: as above.
+unsafe impl Sync for Entry {}
 
 impl HostFunc {
     /// A host function from its type, its entry and the closure that the entry
@@ -35,7 +49,7 @@ impl HostFunc {
     /// `ty`.
     pub(crate) unsafe fn new(
         ty: FuncType,
-        entry: HostEntry,
+        entry: Entry,
         closure: Box<dyn Any + Send + Sync>,
     ) -> Arc<HostFunc> {
         let uses_vectors = uses_vectors(&ty);
@@ -55,7 +69,7 @@ impl HostFunc {
         let closure: DynamicFunction<T> = Box::new(function);
         // SAFETY: `dynamic_entry::<T>` reads a `DynamicFunction<T>`, and takes
         // the type from the function itself.
-        unsafe { HostFunc::new(ty, dynamic_entry::<T>, Box::new(closure)) }
+        unsafe { HostFunc::new(ty, Entry::Image(dynamic_entry::<T>), Box::new(closure)) }
     }
 
     pub(crate) fn ty(&self) -> &FuncType {
@@ -70,16 +84,20 @@ impl HostFunc {
         self.ty.type_id().as_u32()
     }
 
-    pub(crate) fn entry(&self) -> HostEntry {
-        self.entry
+    /// The address of what the stub calls.
+    pub(crate) fn entry(&self) -> *const u8 {
+        match self.entry {
+            Entry::Image(entry) => entry as *const u8,
+            Entry::Direct(entry) => entry,
+        }
     }
 
     /// The stub that joins generated code to this function.
     pub(crate) fn leave_stub(&self) -> *const u8 {
-        if self.uses_vectors {
-            leave as *const u8
-        } else {
-            leave_integers as *const u8
+        match self.entry {
+            Entry::Direct(_) => leave_direct as *const u8,
+            Entry::Image(_) if self.uses_vectors => leave as *const u8,
+            Entry::Image(_) => leave_integers as *const u8,
         }
     }
 
@@ -109,18 +127,19 @@ pub(crate) fn uses_vectors(ty: &FuncType) -> bool {
 type DynamicFunction<T> =
     Box<dyn Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync>;
 
-/// Runs a host function's body, and turns errors and panics into an unwind.
+/// Runs a host function's body; an error or a panic is recorded in the store as
+/// the reason to unwind, and gives `None`.
 ///
 /// # Safety
 ///
 /// `callee` is a live host context of a store whose data is a `T`, and nobody
 /// else uses that store until this returns.
 #[inline(always)]
-pub(crate) unsafe fn run_host<T: 'static>(
+pub(crate) unsafe fn run_host<T: 'static, R>(
     callee: *mut u8,
     caller: *mut u8,
-    body: impl FnOnce(&HostFunc, Caller<'_, T>) -> Result<()>,
-) -> LeaveStatus {
+    body: impl FnOnce(&HostFunc, Caller<'_, T>) -> Result<R>,
+) -> Option<R> {
     // SAFETY: the caller promises a live host context.
     let (host, store) = unsafe {
         let store_context = VmHostContext::store_context_of(callee);
@@ -135,13 +154,52 @@ pub(crate) unsafe fn run_host<T: 'static>(
         body(host, unsafe { Caller::new(inner, caller_context) })
     }));
     let unwind = match outcome {
-        Ok(Ok(())) => return LeaveStatus::Return,
+        Ok(Ok(result)) => return Some(result),
         Ok(Err(error)) => Unwind::Error(error),
         Err(payload) => Unwind::Panic(payload),
     };
     // SAFETY: the closure has returned, so nobody uses the store.
     unsafe { (*store).set_unwind(unwind) };
-    LeaveStatus::Unwind
+    None
+}
+
+/// [`run_host`] for an entry that answers *leave*.
+///
+/// # Safety
+///
+/// As for [`run_host`].
+#[inline(always)]
+pub(crate) unsafe fn run_host_for_leave<T: 'static>(
+    callee: *mut u8,
+    caller: *mut u8,
+    body: impl FnOnce(&HostFunc, Caller<'_, T>) -> Result<()>,
+) -> LeaveStatus {
+    // SAFETY: the caller's promise.
+    match unsafe { run_host(callee, caller, body) } {
+        Some(()) => LeaveStatus::Return,
+        None => LeaveStatus::Unwind,
+    }
+}
+
+/// [`run_host`] for an entry that `leave_direct` calls: after an error or a
+/// panic the result is a zero that nobody sees, because the guest is unwound.
+///
+/// # Safety
+///
+/// As for [`run_host`].
+#[inline(always)]
+pub(crate) unsafe fn run_host_direct<T: 'static, R: Default>(
+    callee: *mut u8,
+    caller: *mut u8,
+    body: impl FnOnce(&HostFunc, Caller<'_, T>) -> Result<R>,
+) -> R {
+    // SAFETY: the caller's promise; every context leads to its store context.
+    unsafe {
+        run_host(callee, caller, body).unwrap_or_else(|| {
+            (*VmHostContext::store_context_of(callee)).pending = 1;
+            R::default()
+        })
+    }
 }
 
 /// The overflow area of the stack that runs the store of `callee`.
@@ -204,7 +262,7 @@ unsafe extern "C" fn dynamic_entry<T: 'static>(
     };
     // SAFETY: generated code calls an entry with the host context that it is
     // part of, and the store's type was fixed when the function was bound.
-    unsafe { run_host::<T>(callee, caller, body) }
+    unsafe { run_host_for_leave::<T>(callee, caller, body) }
 }
 
 /// An error for a host function that belongs to another engine.

@@ -16,7 +16,7 @@ use crate::vm::transfer::Cursor;
 use crate::{AsContext, AsContextMut, Error, Func, Result};
 
 /// A 128-bit vector.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct V128(u128);
 

@@ -330,6 +330,52 @@ define_leave! {
     operands { entry = const HEADER.host_entry(), }
 }
 
+/// The entry of host functions whose parameters and result fit into registers
+/// under the host's C convention too: calls the function that the host context
+/// names, with the integers moved to where that convention has them. That
+/// function says by the store context's `pending` that the guest is to be
+/// unwound.
+///
+/// # Safety
+///
+/// Called by generated code only, under its convention.
+#[unsafe(naked)]
+pub unsafe extern "C" fn leave_direct() {
+    naked_asm!(
+        "hint #34",
+        "stp x29, x30, [sp, #-32]!",
+        "mov x29, sp",
+        "ldr x9, [x2, #{store}]",
+        "str x9, [sp, #16]",
+        "str x30, [x9, #{exit_pc}]",
+        "ldr x10, [x29]",
+        "str x10, [x9, #{exit_fp}]",
+        "mov x0, x2",
+        "mov x1, x3",
+        "mov x2, x4",
+        "mov x3, x5",
+        "mov x4, x6",
+        "mov x5, x7",
+        "ldr x9, [x0, #{entry}]",
+        "blr x9",
+        "ldr x9, [sp, #16]",
+        "ldr w10, [x9, #{pending}]",
+        "cbnz w10, 2f",
+        "mov x2, x0",
+        "ldp x29, x30, [sp], #32",
+        "ret",
+        "2:",
+        "mov x0, x9",
+        "b {unwind}",
+        store = const HEADER.store_context(),
+        entry = const HEADER.host_entry(),
+        exit_fp = const STORE.exit_fp(),
+        exit_pc = const STORE.exit_pc(),
+        pending = const STORE.pending(),
+        unwind = sym unwind,
+    )
+}
+
 define_leave_with_vectors! {
     /// What a slot holds before its function has code: calls the first word of
     /// the builtin table with the address of the slot.

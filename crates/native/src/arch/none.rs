@@ -62,7 +62,7 @@ macro_rules! never_called {
     };
 }
 
-never_called!(leave leave_integers leave_slot leave_slot_integers);
+never_called!(leave leave_direct leave_integers leave_slot leave_slot_integers);
 
 /// Panics: there is no guest to unwind.
 ///

@@ -352,6 +352,45 @@ define_leave! {
     operands { entry = const HEADER.host_entry(), }
 }
 
+/// The entry of host functions whose parameters and result travel in the same
+/// registers under the host's C convention: calls the function that the host
+/// context names with the registers as they are. That function says by the
+/// store context's `pending` that the guest is to be unwound.
+///
+/// # Safety
+///
+/// Called by generated code only, under its convention.
+#[unsafe(naked)]
+pub unsafe extern "C" fn leave_direct() {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "sub rsp, 16",
+        "mov rax, [rdi + {store}]",
+        "mov [rsp], rax",
+        "mov r11, [rbp + 8]",
+        "mov [rax + {exit_pc}], r11",
+        "mov r11, [rbp]",
+        "mov [rax + {exit_fp}], r11",
+        "call [rdi + {entry}]",
+        "mov r11, [rsp]",
+        "cmp dword ptr [r11 + {pending}], 0",
+        "jne 2f",
+        "mov rsp, rbp",
+        "pop rbp",
+        "ret",
+        "2:",
+        "mov rdi, r11",
+        "jmp {unwind}",
+        store = const HEADER.store_context(),
+        entry = const HEADER.host_entry(),
+        exit_fp = const STORE.exit_fp(),
+        exit_pc = const STORE.exit_pc(),
+        pending = const STORE.pending(),
+        unwind = sym unwind,
+    )
+}
+
 define_leave_with_vectors! {
     /// What a slot holds before its function has code: calls the first word of
     /// the builtin table with the address of the slot.

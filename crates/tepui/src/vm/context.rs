@@ -130,7 +130,7 @@ pub(crate) type HostEntry = unsafe extern "C" fn(
 #[repr(C)]
 pub(crate) struct VmHostContext {
     store_context: *mut VmStoreContext,
-    entry: HostEntry,
+    entry: *const u8,
     func_ref: VmFuncRef,
     host: Arc<HostFunc>,
 }

@@ -147,7 +147,26 @@ impl Cursor {
     /// As for [`Cursor::read`].
     #[inline(always)]
     pub(crate) unsafe fn write<T: Copy>(&mut self, representation: Representation, value: T) {
+        let place = self.place::<T>(representation);
         // SAFETY: as in `read`.
-        unsafe { self.place::<T>(representation).write_unaligned(value) }
+        unsafe {
+            // The stubs load whole registers. A store as wide as that load is
+            // forwarded to it; a narrower one would have to reach memory first.
+            #[cfg(target_arch = "x86_64")]
+            match representation {
+                Representation::F32 => {
+                    use std::arch::x86_64::{_mm_set_ss, _mm_storeu_ps};
+                    let value = std::mem::transmute_copy::<T, f32>(&value);
+                    return _mm_storeu_ps(place.cast(), _mm_set_ss(value));
+                }
+                Representation::F64 => {
+                    use std::arch::x86_64::{_mm_set_sd, _mm_storeu_pd};
+                    let value = std::mem::transmute_copy::<T, f64>(&value);
+                    return _mm_storeu_pd(place.cast(), _mm_set_sd(value));
+                }
+                _ => {}
+            }
+            place.write_unaligned(value);
+        }
     }
 }
