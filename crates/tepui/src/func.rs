@@ -21,7 +21,7 @@ use crate::store::{StoreId, StoreOpaque};
 use crate::types::{FuncType, HeapType, RefType, ValType};
 use crate::values::{ExternRef, Rooted, V128};
 use crate::vm::call;
-use crate::vm::context::{VmFuncRef, VmStack};
+use crate::vm::context::{VmFuncRef, VmHostContext, VmStack};
 use crate::vm::instance::VmInstance;
 use crate::vm::transfer::{Cursor, PARAMETERS, RESULTS};
 use crate::{
@@ -818,7 +818,7 @@ macro_rules! closures {
                     $($name: WasmTy,)*
                     R: WasmRet,
                 {
-                    let body = |host: &HostFunc, mut caller: Caller<'_, T>| {
+                    let body = |mut caller: Caller<'_, T>| {
                         // SAFETY: *leave* filled the image and the overflow
                         // area with parameters of the type that the function
                         // was made with.
@@ -830,9 +830,9 @@ macro_rules! closures {
                                 &mut cursor,
                             )
                         };
-                        let results = host
-                            .closure::<F>()(caller.reborrow(), $($name),*)
-                            .into_values()?;
+                        // SAFETY: the context was made for a closure of this type.
+                        let closure = unsafe { VmHostContext::closure::<F>(callee) };
+                        let results = closure(caller.reborrow(), $($name),*).into_values()?;
                         let store = caller.store.0.opaque();
                         results.check_store(store)?;
                         // SAFETY: the results have the type that the function
@@ -860,15 +860,15 @@ macro_rules! closures {
                     $($name: WasmTy,)*
                     R: WasmRet,
                 {
-                    let body = |host: &HostFunc, mut caller: Caller<'_, T>| {
+                    let body = |mut caller: Caller<'_, T>| {
                         // SAFETY: generated code passes values of the types
                         // that the function was made with.
                         $(let $name = unsafe {
                             $name::from_direct(&StoreAccess(caller.store.0.opaque()), $name)
                         };)*
-                        let results = host
-                            .closure::<F>()(caller.reborrow(), $($name),*)
-                            .into_values()?;
+                        // SAFETY: the context was made for a closure of this type.
+                        let closure = unsafe { VmHostContext::closure::<F>(callee) };
+                        let results = closure(caller.reborrow(), $($name),*).into_values()?;
                         results.check_store(caller.store.0.opaque())?;
                         Ok(results.into_direct())
                     };

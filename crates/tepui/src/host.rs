@@ -101,16 +101,9 @@ impl HostFunc {
         }
     }
 
-    /// The closure.
-    ///
-    /// # Panics
-    ///
-    /// When it is of another type.
-    #[inline]
-    pub(crate) fn closure<F: 'static>(&self) -> &F {
-        self.closure
-            .downcast_ref()
-            .expect("a host function's entry belongs to its closure")
+    /// The address of the closure.
+    pub(crate) fn closure(&self) -> *const () {
+        (&raw const *self.closure).cast()
     }
 }
 
@@ -138,20 +131,17 @@ type DynamicFunction<T> =
 pub(crate) unsafe fn run_host<T: 'static, R>(
     callee: *mut u8,
     caller: *mut u8,
-    body: impl FnOnce(&HostFunc, Caller<'_, T>) -> Result<R>,
+    body: impl FnOnce(Caller<'_, T>) -> Result<R>,
 ) -> Option<R> {
     // SAFETY: the caller promises a live host context.
-    let (host, store) = unsafe {
-        let store_context = VmHostContext::store_context_of(callee);
-        (VmHostContext::host(callee), (*store_context).store)
-    };
+    let store = unsafe { (*VmHostContext::store_context_of(callee)).store };
     // SAFETY: the store is suspended in the call that led here, and its data is
     // a `T`; `StoreInner` begins with its `StoreOpaque`.
     let inner = unsafe { &mut *store.cast::<StoreInner<T>>() };
     let caller_context = NonNull::new(caller);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: `caller` is the context of the Wasm instance that called, or null.
-        body(host, unsafe { Caller::new(inner, caller_context) })
+        body(unsafe { Caller::new(inner, caller_context) })
     }));
     let unwind = match outcome {
         Ok(Ok(result)) => return Some(result),
@@ -172,7 +162,7 @@ pub(crate) unsafe fn run_host<T: 'static, R>(
 pub(crate) unsafe fn run_host_for_leave<T: 'static>(
     callee: *mut u8,
     caller: *mut u8,
-    body: impl FnOnce(&HostFunc, Caller<'_, T>) -> Result<()>,
+    body: impl FnOnce(Caller<'_, T>) -> Result<()>,
 ) -> LeaveStatus {
     // SAFETY: the caller's promise.
     match unsafe { run_host(callee, caller, body) } {
@@ -191,7 +181,7 @@ pub(crate) unsafe fn run_host_for_leave<T: 'static>(
 pub(crate) unsafe fn run_host_direct<T: 'static, R: Default>(
     callee: *mut u8,
     caller: *mut u8,
-    body: impl FnOnce(&HostFunc, Caller<'_, T>) -> Result<R>,
+    body: impl FnOnce(Caller<'_, T>) -> Result<R>,
 ) -> R {
     // SAFETY: the caller's promise; every context leads to its store context.
     unsafe {
@@ -220,8 +210,15 @@ unsafe extern "C" fn dynamic_entry<T: 'static>(
     image: *mut RegisterImage,
     _slot: usize,
 ) -> LeaveStatus {
-    let body = |host: &HostFunc, mut caller: Caller<'_, T>| -> Result<()> {
-        let ty = host.ty();
+    let body = |mut caller: Caller<'_, T>| -> Result<()> {
+        // SAFETY: generated code calls an entry with the host context that it
+        // is part of, which was made for a closure of this type.
+        let (ty, closure) = unsafe {
+            (
+                VmHostContext::ty(callee),
+                VmHostContext::closure::<DynamicFunction<T>>(callee),
+            )
+        };
         let parameter_count = ty.params().len();
         let result_count = ty.results().len();
         let mut values: Vec<Val> = caller.store.0.opaque_mut().take_values();
@@ -240,7 +237,6 @@ unsafe extern "C" fn dynamic_entry<T: 'static>(
             values.push(Val::default_for(&ty));
         }
         let (parameters, results) = values.split_at_mut(parameter_count);
-        let closure = host.closure::<DynamicFunction<T>>();
         closure(caller.reborrow(), parameters, results)?;
         let opaque = caller.store.0.opaque_mut();
         for (index, (value, ty)) in results.iter().zip(ty.results()).enumerate() {

@@ -13,6 +13,7 @@ use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_abi::layout::{ContextHeader, FuncRefLayout, ImportedFunctionLayout, StoreLayout};
 use tepui_abi::stack::{OVERFLOW_SLOTS, StackLayout};
 
+use crate::FuncType;
 use crate::host::HostFunc;
 use crate::store::StoreOpaque;
 
@@ -132,6 +133,8 @@ pub(crate) struct VmHostContext {
     store_context: *mut VmStoreContext,
     entry: *const u8,
     func_ref: VmFuncRef,
+    /// The closure of `host`, at hand for its entry.
+    closure: *const (),
     host: Arc<HostFunc>,
 }
 
@@ -150,6 +153,7 @@ impl VmHostContext {
             store_context: store_context.as_ptr(),
             entry: host.entry(),
             func_ref,
+            closure: host.closure(),
             host,
         }));
         // SAFETY: `raw` was just allocated, and nobody else has it yet.
@@ -168,15 +172,27 @@ impl VmHostContext {
         unsafe { context.cast::<*mut VmStoreContext>().read() }
     }
 
-    /// The host function behind a host context.
+    /// The type of the host function behind a host context.
     ///
     /// # Safety
     ///
     /// `context` points to a live host context, for as long as `'a`.
-    pub(crate) unsafe fn host<'a>(context: *mut u8) -> &'a HostFunc {
+    pub(crate) unsafe fn ty<'a>(context: *mut u8) -> &'a FuncType {
         // SAFETY: the caller promises a live host context; the field is never
         // written after creation.
-        unsafe { &(*context.cast::<VmHostContext>()).host }
+        unsafe { (*context.cast::<VmHostContext>()).host.ty() }
+    }
+
+    /// The closure of the host function behind a host context.
+    ///
+    /// # Safety
+    ///
+    /// `context` points to a live host context, for as long as `'a`, of a
+    /// function whose closure is an `F`.
+    #[inline(always)]
+    pub(crate) unsafe fn closure<'a, F>(context: *mut u8) -> &'a F {
+        // SAFETY: the caller promises a live host context and the type.
+        unsafe { &*(*context.cast::<VmHostContext>()).closure.cast::<F>() }
     }
 }
 
