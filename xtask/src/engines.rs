@@ -92,7 +92,7 @@ const WAYS: &[Way] = &[
         run: "run --tier optimizing --dir . {wasm} {args}",
         ahead: Some(Ahead {
             compile: "compile {threads} {wasm} -o {image}",
-            one_thread: "",
+            one_thread: "--jobs 1",
             run: "run --dir . {image} {args}",
         }),
     },
@@ -103,8 +103,8 @@ const WAYS: &[Way] = &[
         run: "run --tier baseline --dir . {wasm} {args}",
         ahead: Some(Ahead {
             compile: "compile --tier baseline {threads} {wasm} -o {image}",
-            one_thread: "",
-            run: "run --dir . {image} {args}",
+            one_thread: "--jobs 1",
+            run: "run --tier baseline --dir . {image} {args}",
         }),
     },
     Way {

@@ -1,6 +1,7 @@
 //! Chores of the Tepui project. `cargo xtask help` lists them; each is one file here, which says how to use it.
 
 mod bench;
+mod bless;
 mod build;
 mod chart;
 mod check;
@@ -29,6 +30,11 @@ const CHORES: &[Chore] = &[
         name: "guests",
         about: guests::ABOUT,
         run: guests::run,
+    },
+    Chore {
+        name: "bless",
+        about: bless::ABOUT,
+        run: bless::run,
     },
     Chore {
         name: "bench",

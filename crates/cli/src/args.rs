@@ -5,6 +5,7 @@ use crate::engine::{Switch, Tier, parse_enable};
 use crate::units;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 use tepui_wasi::Access;
@@ -65,6 +66,11 @@ pub(crate) struct EngineArgs {
     /// exhausted, as 512KiB or 8MiB
     #[arg(long, value_name = "N", value_parser = parse_stack)]
     pub(crate) max_stack: Option<usize>,
+
+    /// Validate and compile on at most N threads; as many as there are
+    /// processors when absent
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
 }
 
 /// Run a module: a WASI command, or one function of a library.

@@ -156,6 +156,9 @@ pub(crate) fn engine(args: &EngineArgs, purpose: Purpose<'_>) -> Result<Engine, 
     if let Some(bytes) = args.max_stack {
         config.max_wasm_stack(bytes);
     }
+    if let Some(threads) = args.jobs {
+        config.compile_threads(threads);
+    }
     config.compile_progress(progress::report);
     config.consume_fuel(purpose.fuel);
     config.epoch_interruption(purpose.interruption);

@@ -1,6 +1,7 @@
 //! What an engine is asked to be.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use tepui_abi::{Architecture, Target};
@@ -109,7 +110,7 @@ pub struct Config {
     pub(crate) memory_guard: u64,
     pub(crate) deterministic: bool,
     pub(crate) spectre: bool,
-    pub(crate) parallel: bool,
+    pub(crate) compile_threads: Option<NonZeroUsize>,
     pub(crate) opt_level: OptLevel,
     pub(crate) verify: bool,
     pub(crate) progress: Option<Progress>,
@@ -129,7 +130,7 @@ impl Default for Config {
             memory_guard: 32 << 20,
             deterministic: false,
             spectre: true,
-            parallel: true,
+            compile_threads: None,
             opt_level: OptLevel::Speed,
             verify: cfg!(debug_assertions),
             progress: None,
@@ -151,7 +152,7 @@ impl fmt::Debug for Config {
             .field("memory_guard", &self.memory_guard)
             .field("deterministic", &self.deterministic)
             .field("spectre", &self.spectre)
-            .field("parallel", &self.parallel)
+            .field("compile_threads", &self.compile_threads)
             .field("opt_level", &self.opt_level)
             .finish_non_exhaustive()
     }
@@ -249,9 +250,17 @@ impl Config {
         self
     }
 
-    /// Whether modules are compiled on all processors. On by default.
+    /// Whether modules are validated and compiled on all processors. On by
+    /// default.
     pub fn parallel_compilation(&mut self, enable: bool) -> &mut Config {
-        self.parallel = enable;
+        self.compile_threads = (!enable).then_some(NonZeroUsize::MIN);
+        self
+    }
+
+    /// The threads on which a module is validated and compiled, at most; as
+    /// many as there are processors by default.
+    pub fn compile_threads(&mut self, threads: NonZeroUsize) -> &mut Config {
+        self.compile_threads = Some(threads);
         self
     }
 

@@ -217,11 +217,11 @@ impl Engine {
 
     /// The threads that a compilation may use.
     pub(crate) fn compile_threads(&self) -> NonZeroUsize {
-        if self.inner.config.parallel {
-            std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-        } else {
-            NonZeroUsize::MIN
-        }
+        self.inner
+            .config
+            .compile_threads
+            .or_else(|| std::thread::available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN)
     }
 
     /// The engine's memory for code, reserved when first asked for.

@@ -296,3 +296,35 @@ fn host_and_guest_call_each_other_deeply() {
     assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::StackOverflow));
     assert_eq!(down.call(&mut store, 100).unwrap(), 100);
 }
+
+#[test]
+fn every_instance_starts_with_the_same_memory() {
+    let engine = Engine::default();
+    let module = Module::new(
+        &engine,
+        "(module
+           (memory (export \"memory\") 3)
+           (data (i32.const 10) \"first\")
+           (data (i32.const 70000) \"second\")
+           (data (i32.const 12) \"xx\"))",
+    )
+    .unwrap();
+    let mut store = Store::new(&engine, ());
+    // Later instances map an image that earlier ones did not have.
+    for round in 0..6 {
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let memory = instance.get_memory(&mut store, "memory").unwrap();
+        assert_eq!(memory.data_size(&store), 3 << 16);
+        let data = memory.data_mut(&mut store);
+        assert_eq!(&data[9..16], b"\0fixxt\0", "round {round}");
+        assert_eq!(&data[69_999..70_007], b"\0second\0", "round {round}");
+        assert_eq!(
+            data.iter().filter(|byte| **byte != 0).count(),
+            11,
+            "round {round}"
+        );
+        data.fill(0xaa);
+        assert_eq!(memory.grow(&mut store, 1).unwrap(), 3);
+        assert_eq!(memory.data(&store)[3 << 16..], [0; 1 << 16]);
+    }
+}
