@@ -17,7 +17,7 @@
 //! | [`plan`] | how a module's memories and other things are reached |
 //! | [`compiler`] | the trait that compilers implement, and what they are given |
 //!
-//! Layouts are functions of a [`Target`](target::Target), never the host's
+//! Layouts are functions of a [`Target`], never the host's
 //! `offset_of!`, because ahead-of-time images are compiled for other machines.
 //! The runtime asserts that its own Rust structs agree with the host's layout.
 
