@@ -45,6 +45,9 @@
 //! eight float parameters and at most one result, none of them a vector, need no
 //! image: it calls `extern "C" fn(callee, caller, parameters…) -> result`.
 //!
+//! The `_few` variants move at most three results of each class, and
+//! `leave_few` at most three vector parameters.
+//!
 //! The `_integers` variants neither load nor store vector registers, except
 //! that a tail call always loads them: whoever answers `TailCall` fills the
 //! vectors that its target takes. Vectors of the image are uninitialized before.
@@ -57,8 +60,8 @@ use tepui_abi::image::{LeaveStatus, RegisterImage};
 use crate::signals;
 
 pub use crate::arch::{
-    enter, enter_integers, leave, leave_direct, leave_integers, leave_slot, leave_slot_integers,
-    unwind,
+    enter, enter_few, enter_few_integers, enter_integers, leave, leave_direct, leave_few,
+    leave_few_integers, leave_integers, leave_slot, leave_slot_integers, unwind,
 };
 
 /// How a guest came back to the host.
@@ -74,8 +77,14 @@ pub enum EnterStatus {
 /// Which registers a signature uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterClasses {
+    /// Parameters and results need integer registers only, and there are at
+    /// most three results.
+    FewIntegers,
     /// Parameters and results need integer registers only.
     Integers,
+    /// Some need vector (or float) registers, and there are at most three
+    /// results of each class.
+    Few,
     /// Some need vector (or float) registers.
     All,
 }
@@ -161,7 +170,9 @@ pub unsafe fn call(
     classes: RegisterClasses,
 ) -> EnterStatus {
     let enter: EnterFn = match classes {
+        RegisterClasses::FewIntegers => enter_few_integers,
         RegisterClasses::Integers => enter_integers,
+        RegisterClasses::Few => enter_few,
         RegisterClasses::All => enter,
     };
     let outer = signals::set_current(store_context);

@@ -15,7 +15,7 @@ use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_module::TypeId;
 
 use crate::host::{
-    Entry, HostFunc, overflow_of, run_host_direct, run_host_for_leave, uses_vectors,
+    Entry, HostFunc, classes, overflow_of, register_classes, run_host_direct, run_host_for_leave,
 };
 use crate::store::{StoreId, StoreOpaque};
 use crate::types::{FuncType, HeapType, RefType, ValType};
@@ -214,7 +214,7 @@ impl Func {
             for param in params {
                 param.write(store, &mut cursor);
             }
-            call::enter(store, self.raw, &raw mut image, uses_vectors(&ty))?;
+            call::enter(store, self.raw, &raw mut image, register_classes(&ty))?;
             let mut cursor = Cursor::new(RESULTS, &raw mut image, running_overflow(store));
             for (result, ty) in results.iter_mut().zip(ty.results()) {
                 *result = Val::read(store, &mut cursor, &ty);
@@ -314,7 +314,12 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
                 store,
                 self.func.raw,
                 image,
-                Params::USES_VECTORS || Results::USES_VECTORS,
+                const {
+                    classes(
+                        Params::USES_VECTORS || Results::USES_VECTORS,
+                        Results::COUNT,
+                    )
+                },
             )?;
             let mut cursor = Cursor::new(RESULTS, image, running_overflow(store));
             Ok(Results::read(store, &mut cursor))
@@ -577,6 +582,9 @@ unsafe impl WasmTy for Rooted<ExternRef> {
 pub unsafe trait WasmParams: Send {
     #[doc(hidden)]
     const USES_VECTORS: bool;
+    /// How many values there are.
+    #[doc(hidden)]
+    const COUNT: usize;
     /// Whether the values, as parameters, travel as C passes them.
     #[doc(hidden)]
     const DIRECT_PARAMETERS: bool;
@@ -647,15 +655,16 @@ macro_rules! tuples {
         #[allow(unused_variables, reason = "the empty tuple uses none")]
         unsafe impl<$($name: WasmTy),*> WasmParams for ($($name,)*) {
             const USES_VECTORS: bool = false $(|| $name::USES_VECTORS)*;
+            const COUNT: usize = {
+                let names: &[&str] = &[$(stringify!($name)),*];
+                names.len()
+            };
             const DIRECT_PARAMETERS: bool = {
                 let integers: usize = 0 $(+ $name::REGISTERS.0)*;
                 let floats: usize = 0 $(+ $name::REGISTERS.1)*;
                 integers <= PARAMETERS.integers as usize && floats <= PARAMETERS.vectors as usize
             };
-            const DIRECT_RESULT: bool = {
-                let names: &[&str] = &[$(stringify!($name)),*];
-                names.is_empty()
-            };
+            const DIRECT_RESULT: bool = Self::COUNT == 0;
             type Direct = ();
 
             #[inline(always)]
@@ -698,6 +707,7 @@ macro_rules! tuples {
 // SAFETY: one value is the tuple of it alone.
 unsafe impl<A: WasmTy> WasmParams for A {
     const USES_VECTORS: bool = <(A,) as WasmParams>::USES_VECTORS;
+    const COUNT: usize = 1;
     const DIRECT_PARAMETERS: bool = <(A,) as WasmParams>::DIRECT_PARAMETERS;
     const DIRECT_RESULT: bool = <(A,) as WasmParams>::DIRECT_PARAMETERS;
     type Direct = A::Direct;

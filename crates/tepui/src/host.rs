@@ -8,9 +8,11 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use tepui_abi::Target;
-use tepui_abi::convention::{self, Representation};
+use tepui_abi::convention::{self, Location, Representation};
 use tepui_abi::image::{LeaveStatus, RegisterImage};
-use tepui_native::stubs::{leave, leave_direct, leave_integers};
+use tepui_native::stubs::{
+    RegisterClasses, leave, leave_direct, leave_few, leave_few_integers, leave_integers,
+};
 
 use crate::store::{StoreInner, StoreOpaque, Unwind};
 use crate::vm::context::{HostEntry, VmHostContext, VmStack};
@@ -22,8 +24,13 @@ pub(crate) struct HostFunc {
     ty: FuncType,
     entry: Entry,
     closure: Box<dyn Any + Send + Sync>,
-    uses_vectors: bool,
+    leave: *const u8,
 }
+
+// SAFETY: the pointer is the address of a stub, which may be called anywhere.
+unsafe impl Send for HostFunc {}
+// SAFETY: as above.
+unsafe impl Sync for HostFunc {}
 
 /// What a *leave* stub calls.
 #[derive(Clone, Copy)]
@@ -33,11 +40,6 @@ pub(crate) enum Entry {
     /// A function that takes parameters as C does, for `leave_direct`.
     Direct(*const u8),
 }
-
-// SAFETY: functions may be called from any thread.
-unsafe impl Send for Entry {}
-// SAFETY: as above.
-unsafe impl Sync for Entry {}
 
 impl HostFunc {
     /// A host function from its type, its entry and the closure that the entry
@@ -52,12 +54,15 @@ impl HostFunc {
         entry: Entry,
         closure: Box<dyn Any + Send + Sync>,
     ) -> Arc<HostFunc> {
-        let uses_vectors = uses_vectors(&ty);
+        let leave = match entry {
+            Entry::Direct(_) => leave_direct as *const u8,
+            Entry::Image(_) => leave_for(&ty),
+        };
         Arc::new(HostFunc {
             ty,
             entry,
             closure,
-            uses_vectors,
+            leave,
         })
     }
 
@@ -94,11 +99,7 @@ impl HostFunc {
 
     /// The stub that joins generated code to this function.
     pub(crate) fn leave_stub(&self) -> *const u8 {
-        match self.entry {
-            Entry::Direct(_) => leave_direct as *const u8,
-            Entry::Image(_) if self.uses_vectors => leave as *const u8,
-            Entry::Image(_) => leave_integers as *const u8,
-        }
+        self.leave
     }
 
     /// The address of the closure.
@@ -107,14 +108,73 @@ impl HostFunc {
     }
 }
 
-/// Whether a value of the type travels in a vector or float register.
-pub(crate) fn uses_vectors(ty: &FuncType) -> bool {
-    let architecture = Target::host().architecture;
-    let represent = |ty: &tepui_module::ValType| Representation::of(*ty);
-    ty.with_module_type(|ty| {
-        convention::parameters(architecture, ty.params.iter().map(represent)).uses_vectors
-            || convention::results(architecture, ty.results.iter().map(represent)).uses_vectors
-    })
+/// Which registers a signature uses.
+struct Usage {
+    vector_parameters: usize,
+    vector_results: usize,
+    integer_results: usize,
+}
+
+impl Usage {
+    fn of(ty: &FuncType) -> Usage {
+        let architecture = Target::host().architecture;
+        let represent = |ty: &tepui_module::ValType| Representation::of(*ty);
+        let vectors = |locations: &[Location]| {
+            locations
+                .iter()
+                .filter(|location| matches!(location, Location::Vector(_) | Location::Float(_)))
+                .count()
+        };
+        ty.with_module_type(|ty| {
+            let parameters = convention::parameters(architecture, ty.params.iter().map(represent));
+            let results = convention::results(architecture, ty.results.iter().map(represent));
+            let vector_results = vectors(&results.locations);
+            Usage {
+                vector_parameters: vectors(&parameters.locations),
+                vector_results,
+                integer_results: results
+                    .locations
+                    .iter()
+                    .filter(|location| matches!(location, Location::Integer(_)))
+                    .count(),
+            }
+        })
+    }
+}
+
+/// Which registers *enter* has to move for a function of this type.
+pub(crate) fn register_classes(ty: &FuncType) -> RegisterClasses {
+    let usage = Usage::of(ty);
+    classes(
+        usage.vector_parameters + usage.vector_results > 0,
+        usage.integer_results.max(usage.vector_results),
+    )
+}
+
+/// The classes of a signature that uses vector registers or not and has so many
+/// results of one class.
+pub(crate) const fn classes(vectors: bool, results: usize) -> RegisterClasses {
+    match (vectors, results <= FEW) {
+        (false, true) => RegisterClasses::FewIntegers,
+        (false, false) => RegisterClasses::Integers,
+        (true, true) => RegisterClasses::Few,
+        (true, false) => RegisterClasses::All,
+    }
+}
+
+/// How many values of a class the stubs for few move.
+const FEW: usize = 3;
+
+/// The *leave* stub for a function of this type that reads an image.
+fn leave_for(ty: &FuncType) -> *const u8 {
+    let usage = Usage::of(ty);
+    let many_vectors = usage.vector_parameters > FEW;
+    match register_classes(ty) {
+        RegisterClasses::FewIntegers => leave_few_integers as *const u8,
+        RegisterClasses::Integers => leave_integers as *const u8,
+        RegisterClasses::Few if !many_vectors => leave_few as *const u8,
+        RegisterClasses::Few | RegisterClasses::All => leave as *const u8,
+    }
 }
 
 type DynamicFunction<T> =

@@ -17,7 +17,7 @@ use crate::module::Module;
 use crate::segments::{self, Evaluator};
 use crate::store::{GlobalEntry, MemoryEntry, StoreId, StoreOpaque};
 use crate::types::GlobalType;
-use crate::vm::call;
+use crate::vm::call::{self, RegisterClasses};
 use crate::vm::context::{VmFuncRef, VmGlobalDefinition};
 use crate::vm::instance::VmInstance;
 use crate::vm::memory;
@@ -452,7 +452,14 @@ fn run_start(store: &mut StoreOpaque, instance: &VmInstance, start: FuncIndex) -
     };
     let mut image = RegisterImage::default();
     // SAFETY: the start function takes and gives nothing.
-    unsafe { call::enter(store, function, &raw mut image, false) }
+    unsafe {
+        call::enter(
+            store,
+            function,
+            &raw mut image,
+            RegisterClasses::FewIntegers,
+        )
+    }
 }
 
 /// A reference to a function that no reference can be taken to in the guest.

@@ -567,3 +567,10 @@ pub(crate) unsafe fn synchronize_caches(start: *const u8, len: usize) {
     // SAFETY: the caller's.
     unsafe { sys_icache_invalidate(start, len) }
 }
+
+// Pairs of registers move at once here, so that stubs for few results would save
+// next to nothing: the general ones serve.
+pub use {
+    enter as enter_few, enter_integers as enter_few_integers, leave as leave_few,
+    leave_integers as leave_few_integers,
+};

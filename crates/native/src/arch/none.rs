@@ -62,7 +62,7 @@ macro_rules! never_called {
     };
 }
 
-never_called!(leave leave_direct leave_integers leave_slot leave_slot_integers);
+never_called!(leave leave_direct leave_few leave_few_integers leave_integers leave_slot leave_slot_integers);
 
 /// Panics: there is no guest to unwind.
 ///
@@ -106,3 +106,5 @@ pub(crate) fn slot_stub(_distance: i32) -> [u8; tepui_abi::slots::STUB_BYTES as 
 ///
 /// None is needed.
 pub(crate) unsafe fn synchronize_caches(_start: *const u8, _len: usize) {}
+
+pub use {enter as enter_few, enter_integers as enter_few_integers};

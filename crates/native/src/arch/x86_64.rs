@@ -39,8 +39,8 @@ const _: () = {
     assert!(size_of::<EntryFrame>() == 40);
 };
 
-/// Defines an *enter* stub; `vectors` is empty or the instructions that load
-/// and store vector registers.
+/// Defines an *enter* stub: `load` and `store` are the instructions that load
+/// vector parameters and store results beyond the first three integers.
 macro_rules! define_enter {
     (
         $(#[$doc:meta])*
@@ -88,11 +88,6 @@ macro_rules! define_enter {
                 "mov [r11 + {i0}], rax",
                 "mov [r11 + {i1}], rcx",
                 "mov [r11 + {i2}], rdx",
-                "mov [r11 + {i3}], rsi",
-                "mov [r11 + {i4}], rdi",
-                "mov [r11 + {i5}], r8",
-                "mov [r11 + {i6}], r9",
-                "mov [r11 + {i7}], r10",
                 $($store,)*
                 "xor eax, eax",
                 "jmp {finish}",
@@ -104,10 +99,6 @@ macro_rules! define_enter {
                 i1 = const image::integer(1),
                 i2 = const image::integer(2),
                 i3 = const image::integer(3),
-                i4 = const image::integer(4),
-                i5 = const image::integer(5),
-                i6 = const image::integer(6),
-                i7 = const image::integer(7),
                 finish = sym finish_enter,
                 $($operands)*
             )
@@ -130,6 +121,11 @@ define_enter! {
         "movups xmm7, [r11 + {vectors} + 7 * {stride}]"
     ],
     store [
+        "mov [r11 + {i3}], rsi"
+        "mov [r11 + {i4}], rdi"
+        "mov [r11 + {i5}], r8"
+        "mov [r11 + {i6}], r9"
+        "mov [r11 + {i7}], r10"
         "movups [r11 + {vectors}], xmm0"
         "movups [r11 + {vectors} + {stride}], xmm1"
         "movups [r11 + {vectors} + 2 * {stride}], xmm2"
@@ -140,6 +136,34 @@ define_enter! {
         "movups [r11 + {vectors} + 7 * {stride}], xmm7"
     ],
     operands {
+        i4 = const image::integer(4),
+        i5 = const image::integer(5),
+        i6 = const image::integer(6),
+        i7 = const image::integer(7),
+        vectors = const image::vector(0),
+        stride = const image::vector(1) - image::vector(0),
+    }
+}
+
+define_enter! {
+    /// As [`enter`], for signatures with at most three results of each class.
+    enter_few,
+    load [
+        "movups xmm0, [r11 + {vectors}]"
+        "movups xmm1, [r11 + {vectors} + {stride}]"
+        "movups xmm2, [r11 + {vectors} + 2 * {stride}]"
+        "movups xmm3, [r11 + {vectors} + 3 * {stride}]"
+        "movups xmm4, [r11 + {vectors} + 4 * {stride}]"
+        "movups xmm5, [r11 + {vectors} + 5 * {stride}]"
+        "movups xmm6, [r11 + {vectors} + 6 * {stride}]"
+        "movups xmm7, [r11 + {vectors} + 7 * {stride}]"
+    ],
+    store [
+        "movups [r11 + {vectors}], xmm0"
+        "movups [r11 + {vectors} + {stride}], xmm1"
+        "movups [r11 + {vectors} + 2 * {stride}], xmm2"
+    ],
+    operands {
         vectors = const image::vector(0),
         stride = const image::vector(1) - image::vector(0),
     }
@@ -148,7 +172,26 @@ define_enter! {
 define_enter! {
     /// As [`enter`], for signatures without floats and vectors: those registers
     /// are neither loaded nor stored.
-    enter_integers, load [], store [], operands {}
+    enter_integers,
+    load [],
+    store [
+        "mov [r11 + {i3}], rsi"
+        "mov [r11 + {i4}], rdi"
+        "mov [r11 + {i5}], r8"
+        "mov [r11 + {i6}], r9"
+        "mov [r11 + {i7}], r10"
+    ],
+    operands {
+        i4 = const image::integer(4),
+        i5 = const image::integer(5),
+        i6 = const image::integer(6),
+        i7 = const image::integer(7),
+    }
+}
+
+define_enter! {
+    /// As [`enter_integers`], for signatures with at most three results.
+    enter_few_integers, load [], store [], operands {}
 }
 
 /// The end of *enter*: restores what its frame keeps and returns eax. Jumped to
@@ -237,11 +280,6 @@ macro_rules! define_leave {
                 "mov rax, [rsp + {i0}]",
                 "mov rcx, [rsp + {i1}]",
                 "mov rdx, [rsp + {i2}]",
-                "mov rsi, [rsp + {i3}]",
-                "mov rdi, [rsp + {i4}]",
-                "mov r8, [rsp + {i5}]",
-                "mov r9, [rsp + {i6}]",
-                "mov r10, [rsp + {i7}]",
                 "mov rsp, rbp",
                 "pop rbp",
                 "ret",
@@ -289,10 +327,6 @@ macro_rules! define_leave {
                 i1 = const image::integer(1),
                 i2 = const image::integer(2),
                 i3 = const image::integer(3),
-                i4 = const image::integer(4),
-                i5 = const image::integer(5),
-                i6 = const image::integer(6),
-                i7 = const image::integer(7),
                 $($operands)*
             )
         }
@@ -300,7 +334,7 @@ macro_rules! define_leave {
 }
 
 macro_rules! define_leave_with_vectors {
-    ($(#[$doc:meta])* $name:ident, target $target:tt, operands $operands:tt) => {
+    ($(#[$doc:meta])* $name:ident, target $target:tt, operands { $($operands:tt)* }) => {
         define_leave! {
             $(#[$doc])*
             $name,
@@ -315,6 +349,11 @@ macro_rules! define_leave_with_vectors {
                 "movups [rsp + {vectors} + 7 * {stride}], xmm7"
             ],
             load [
+                "mov rsi, [rsp + {i3}]"
+                "mov rdi, [rsp + {i4}]"
+                "mov r8, [rsp + {i5}]"
+                "mov r9, [rsp + {i6}]"
+                "mov r10, [rsp + {i7}]"
                 "movups xmm0, [rsp + {vectors}]"
                 "movups xmm1, [rsp + {vectors} + {stride}]"
                 "movups xmm2, [rsp + {vectors} + 2 * {stride}]"
@@ -325,7 +364,13 @@ macro_rules! define_leave_with_vectors {
                 "movups xmm7, [rsp + {vectors} + 7 * {stride}]"
             ],
             target $target,
-            operands $operands
+            operands {
+                i4 = const image::integer(4),
+                i5 = const image::integer(5),
+                i6 = const image::integer(6),
+                i7 = const image::integer(7),
+                $($operands)*
+            }
         }
     };
 }
@@ -344,6 +389,51 @@ define_leave! {
     /// The entry of host functions without floats and vectors among parameters
     /// and results.
     leave_integers,
+    save [],
+    load [
+        "mov rsi, [rsp + {i3}]"
+        "mov rdi, [rsp + {i4}]"
+        "mov r8, [rsp + {i5}]"
+        "mov r9, [rsp + {i6}]"
+        "mov r10, [rsp + {i7}]"
+    ],
+    target [
+        "xor ecx, ecx"
+        "call [rdi + {entry}]"
+    ],
+    operands {
+        i4 = const image::integer(4),
+        i5 = const image::integer(5),
+        i6 = const image::integer(6),
+        i7 = const image::integer(7),
+        entry = const HEADER.host_entry(),
+    }
+}
+
+define_leave! {
+    /// As [`leave`], for signatures with at most three vector parameters and at
+    /// most three results of each class.
+    leave_few,
+    save [
+        "movups [rsp + {vectors}], xmm0"
+        "movups [rsp + {vectors} + {stride}], xmm1"
+        "movups [rsp + {vectors} + 2 * {stride}], xmm2"
+    ],
+    load [
+        "movups xmm0, [rsp + {vectors}]"
+        "movups xmm1, [rsp + {vectors} + {stride}]"
+        "movups xmm2, [rsp + {vectors} + 2 * {stride}]"
+    ],
+    target [
+        "xor ecx, ecx"
+        "call [rdi + {entry}]"
+    ],
+    operands { entry = const HEADER.host_entry(), }
+}
+
+define_leave! {
+    /// As [`leave_integers`], for signatures with at most three results.
+    leave_few_integers,
     save [], load [],
     target [
         "xor ecx, ecx"
@@ -410,13 +500,24 @@ define_leave! {
     /// As [`leave_slot`], for functions without floats and vectors among
     /// parameters and results.
     leave_slot_integers,
-    save [], load [],
+    save [],
+    load [
+        "mov rsi, [rsp + {i3}]"
+        "mov rdi, [rsp + {i4}]"
+        "mov r8, [rsp + {i5}]"
+        "mov r9, [rsp + {i6}]"
+        "mov r10, [rsp + {i7}]"
+    ],
     target [
         "mov rcx, r10"
         "mov rax, [rdi + {builtins}]"
         "call [rax + {entry}]"
     ],
     operands {
+        i4 = const image::integer(4),
+        i5 = const image::integer(5),
+        i6 = const image::integer(6),
+        i7 = const image::integer(7),
         builtins = const HEADER.builtins(),
         entry = const slot_entry_offset(),
     }

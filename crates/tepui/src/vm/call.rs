@@ -8,7 +8,8 @@ use std::ptr::NonNull;
 
 use tepui_abi::Trap;
 use tepui_abi::image::RegisterImage;
-use tepui_native::stubs::{self, EnterStatus, RegisterClasses};
+pub(crate) use tepui_native::stubs::RegisterClasses;
+use tepui_native::stubs::{self, EnterStatus};
 use tepui_native::walk::Activations;
 use tepui_native::{signals, stack};
 
@@ -34,13 +35,13 @@ use crate::store::{StoreOpaque, Unwind};
 ///
 /// `store` is live and otherwise unused during the call, `function` is a
 /// function reference of that store, the parameters have its type, and
-/// `vectors` is true if a parameter or result travels in a vector register.
+/// `classes` covers the registers of the type.
 #[inline]
 pub(crate) unsafe fn enter(
     store: *mut StoreOpaque,
     function: NonNull<VmFuncRef>,
     image: *mut RegisterImage,
-    vectors: bool,
+    classes: RegisterClasses,
 ) -> Result<()> {
     // SAFETY: `store` is live, and its store context for as long as it is. The
     // guest runs on this thread's stack, below the limit set here or by the
@@ -51,11 +52,6 @@ pub(crate) unsafe fn enter(
             prepare_thread(store)?;
         }
         let function = function.as_ptr();
-        let classes = if vectors {
-            RegisterClasses::All
-        } else {
-            RegisterClasses::Integers
-        };
         stubs::call(
             (*function).code,
             (*function).context,
