@@ -60,8 +60,8 @@ use tepui_abi::image::{LeaveStatus, RegisterImage};
 use crate::signals;
 
 pub use crate::arch::{
-    enter, enter_few, enter_few_integers, enter_integers, leave, leave_direct, leave_few,
-    leave_few_integers, leave_integers, leave_slot, leave_slot_integers, unwind,
+    enter, enter_few, enter_few_integers, enter_few_results, enter_integers, leave, leave_direct,
+    leave_few, leave_few_integers, leave_integers, leave_slot, leave_slot_integers, unwind,
 };
 
 /// How a guest came back to the host.
@@ -85,6 +85,8 @@ pub enum RegisterClasses {
     /// Some need vector (or float) registers, and there are at most three
     /// results of each class.
     Few,
+    /// As `Few`, and no parameter needs a vector register.
+    FewResults,
     /// Some need vector (or float) registers.
     All,
 }
@@ -173,6 +175,7 @@ pub unsafe fn call(
         RegisterClasses::FewIntegers => enter_few_integers,
         RegisterClasses::Integers => enter_integers,
         RegisterClasses::Few => enter_few,
+        RegisterClasses::FewResults => enter_few_results,
         RegisterClasses::All => enter,
     };
     let outer = signals::set_current(store_context);

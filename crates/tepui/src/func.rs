@@ -161,7 +161,8 @@ impl Func {
         let context = store.as_context();
         let store = context.0.opaque();
         self.store.assert_same(store.id());
-        store.engine().is_subtype(self.type_id(), ty.type_id())
+        Engine::same(store.engine(), ty.engine())
+            && store.engine().is_subtype(self.type_id(), ty.type_id())
     }
 
     /// Calls the function.
@@ -314,12 +315,7 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
                 store,
                 self.func.raw,
                 image,
-                const {
-                    classes(
-                        Params::USES_VECTORS || Results::USES_VECTORS,
-                        Results::COUNT,
-                    )
-                },
+                const { classes(Params::USES_VECTORS, Results::USES_VECTORS, Results::COUNT) },
             )?;
             let mut cursor = Cursor::new(RESULTS, image, running_overflow(store));
             Ok(Results::read(store, &mut cursor))

@@ -146,19 +146,21 @@ impl Usage {
 pub(crate) fn register_classes(ty: &FuncType) -> RegisterClasses {
     let usage = Usage::of(ty);
     classes(
-        usage.vector_parameters + usage.vector_results > 0,
+        usage.vector_parameters > 0,
+        usage.vector_results > 0,
         usage.integer_results.max(usage.vector_results),
     )
 }
 
-/// The classes of a signature that uses vector registers or not and has so many
-/// results of one class.
-pub(crate) const fn classes(vectors: bool, results: usize) -> RegisterClasses {
-    match (vectors, results <= FEW) {
-        (false, true) => RegisterClasses::FewIntegers,
-        (false, false) => RegisterClasses::Integers,
-        (true, true) => RegisterClasses::Few,
-        (true, false) => RegisterClasses::All,
+/// The classes of a signature that uses vector registers for parameters and for
+/// results, or not, and has so many results of one class.
+pub(crate) const fn classes(parameters: bool, results: bool, count: usize) -> RegisterClasses {
+    match (parameters, results, count <= FEW) {
+        (false, false, true) => RegisterClasses::FewIntegers,
+        (false, false, false) => RegisterClasses::Integers,
+        (false, true, true) => RegisterClasses::FewResults,
+        (true, _, true) => RegisterClasses::Few,
+        (_, _, false) => RegisterClasses::All,
     }
 }
 
@@ -168,11 +170,11 @@ const FEW: usize = 3;
 /// The *leave* stub for a function of this type that reads an image.
 fn leave_for(ty: &FuncType) -> *const u8 {
     let usage = Usage::of(ty);
-    let many_vectors = usage.vector_parameters > FEW;
     match register_classes(ty) {
         RegisterClasses::FewIntegers => leave_few_integers as *const u8,
         RegisterClasses::Integers => leave_integers as *const u8,
-        RegisterClasses::Few if !many_vectors => leave_few as *const u8,
+        RegisterClasses::FewResults => leave_few as *const u8,
+        RegisterClasses::Few if usage.vector_parameters <= FEW => leave_few as *const u8,
         RegisterClasses::Few | RegisterClasses::All => leave as *const u8,
     }
 }

@@ -170,6 +170,21 @@ define_enter! {
 }
 
 define_enter! {
+    /// As [`enter_few`], for signatures without vector parameters.
+    enter_few_results,
+    load [],
+    store [
+        "movups [r11 + {vectors}], xmm0"
+        "movups [r11 + {vectors} + {stride}], xmm1"
+        "movups [r11 + {vectors} + 2 * {stride}], xmm2"
+    ],
+    operands {
+        vectors = const image::vector(0),
+        stride = const image::vector(1) - image::vector(0),
+    }
+}
+
+define_enter! {
     /// As [`enter`], for signatures without floats and vectors: those registers
     /// are neither loaded nor stored.
     enter_integers,
