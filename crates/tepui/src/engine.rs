@@ -40,6 +40,9 @@ struct EngineInner {
     epoch: AtomicU64,
 }
 
+/// Stands before the proposals in the fingerprint of an image.
+const FEATURES: &str = "; proposals ";
+
 /// Under which style of memory access code is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
@@ -158,9 +161,27 @@ impl Engine {
         }
     }
 
+    /// What images of this engine are made with: the compiler, and the proposals
+    /// that their bodies were validated under.
+    pub(crate) fn image_fingerprint(&self, compiler: &dyn Compiler) -> String {
+        let features = self.features().bits();
+        format!("{}{FEATURES}{features:x}", compiler.fingerprint())
+    }
+
+    /// Whether an image with this fingerprint is one that this engine could have
+    /// made: by the same compiler, without proposals that are switched off here.
+    pub(crate) fn accepts_fingerprint(&self, compiler: &dyn Compiler, fingerprint: &str) -> bool {
+        let Some((theirs, features)) = fingerprint.rsplit_once(FEATURES) else {
+            return false;
+        };
+        theirs == compiler.fingerprint()
+            && u64::from_str_radix(features, 16)
+                .is_ok_and(|features| features & !self.features().bits() == 0)
+    }
+
     /// A text that names everything on which compatibility of images depends.
     pub fn compatibility(&self) -> Result<String> {
-        Ok(self.compiler(self.preferred())?.fingerprint())
+        Ok(self.image_fingerprint(self.compiler(self.preferred())?))
     }
 
     pub(crate) fn current_epoch(&self) -> u64 {

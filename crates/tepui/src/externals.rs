@@ -4,6 +4,7 @@
 
 use tepui_abi::convention::Representation;
 
+use crate::host::wrong_engine;
 use crate::limits::ResourceLimiter;
 use crate::store::{GlobalEntry, MemoryEntry, OwnedGlobal, StoreId, StoreOpaque};
 use crate::types::{ExternType, GlobalType, MemoryType, Mutability, RefType, TableType, ValType};
@@ -96,7 +97,7 @@ impl Extern {
                 return if crate::Engine::same(memory.engine(), store.engine()) {
                     Ok(())
                 } else {
-                    Err(crate::host::wrong_engine("shared memory"))
+                    Err(wrong_engine("shared memory"))
                 };
             }
         };
@@ -467,7 +468,9 @@ impl Table {
     /// store, when a limit forbids the table, or when there is no memory.
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Ref) -> Result<Table> {
         let store = store.as_context_mut().0.opaque_mut();
+        check_engine(store, ty.element())?;
         check_ref(store, ty.element(), &init)?;
+        store.keep_type(ty.element());
         let number = create_table(store, &ty.to_module(), init.to_bits())?;
         Ok(Table::from_number(store, number))
     }
@@ -551,6 +554,16 @@ impl Table {
     }
 }
 
+/// An error when the type is one of another engine, where numbers of types mean
+/// something else.
+fn check_engine(store: &StoreOpaque, ty: &RefType) -> Result<()> {
+    if ty.comes_from_same_engine(store.engine()) {
+        Ok(())
+    } else {
+        Err(wrong_engine(&format!("type {ty}")))
+    }
+}
+
 fn check_ref(store: &StoreOpaque, ty: &RefType, value: &Ref) -> Result<()> {
     Val::from(*value).check(store, &ValType::Ref(ty.clone()))
 }
@@ -585,6 +598,9 @@ impl Global {
     /// When `value` is not of the global's type or belongs to another store.
     pub fn new(mut store: impl AsContextMut, ty: GlobalType, value: Val) -> Result<Global> {
         let store = store.as_context_mut().0.opaque_mut();
+        if let ValType::Ref(content) = ty.content() {
+            check_engine(store, content)?;
+        }
         value.check(store, ty.content())?;
         let owned = OwnedGlobal::new(value.to_global());
         store.globals.push(GlobalEntry {

@@ -115,6 +115,16 @@ impl<T: 'static> Linker<T> {
         self.strings.len() - 1
     }
 
+    fn check_engine(&self, module: &Module) -> Result<()> {
+        if Engine::same(&self.engine, module.engine()) {
+            Ok(())
+        } else {
+            Err(Error::msg(
+                "module belongs to another engine than the linker it is used with",
+            ))
+        }
+    }
+
     fn insert(&mut self, module: &str, name: &str, definition: Definition) -> Result<()> {
         let key = (self.intern(module), self.intern(name));
         if !self.allow_shadowing && self.definitions.contains_key(&key) {
@@ -269,8 +279,10 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// When something else than a function is missing.
+    /// When something else than a function is missing, or the module belongs to
+    /// another engine.
     pub fn define_unknown_imports_as_traps(&mut self, module: &Module) -> Result<()> {
+        self.check_engine(module)?;
         for import in module.imports() {
             if self.lookup(import.module(), import.name()).is_some() {
                 continue;
@@ -357,8 +369,10 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// When a definition is missing, or a host function is of another type.
+    /// When a definition is missing, a host function is of another type, or the
+    /// module belongs to another engine.
     pub fn instantiate_pre(&self, module: &Module) -> Result<InstancePre<T>> {
+        self.check_engine(module)?;
         let mut definitions = Vec::with_capacity(module.imports().len());
         for (import, decoded) in module.imports().zip(module.inner().module().imports()) {
             let definition = self

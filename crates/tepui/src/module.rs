@@ -327,7 +327,7 @@ impl ModuleInner {
             module: &self.bytes,
             code: &[tepui_image::CodeContents {
                 tier: compiler.name(),
-                fingerprint: &compiler.fingerprint(),
+                fingerprint: &self.engine.image_fingerprint(compiler),
                 tunables: *compiler.tunables(),
                 code: image,
             }],
@@ -489,7 +489,7 @@ impl Module {
             .find(|section| {
                 section.tier() == compiler.name()
                     && section.tunables() == *compiler.tunables()
-                    && section.fingerprint() == compiler.fingerprint()
+                    && engine.accepts_fingerprint(compiler, section.fingerprint())
             })
             .ok_or_else(|| {
                 Error::msg(

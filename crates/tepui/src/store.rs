@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use tepui_abi::Trap;
 use crate::backtrace::WasmBacktrace;
 use crate::host::HostFunc;
 use crate::limits::ResourceLimiter;
+use crate::types::RefType;
 use crate::values::ExternRefTable;
 use crate::vm::context::{
     OwnedHostContext, VmFuncRef, VmGlobalDefinition, VmHostContext, VmStack, VmStoreContext,
@@ -127,6 +129,10 @@ pub enum UpdateDeadline {
     Interrupt,
 }
 
+/// The fuel counter of a guest that gets nothing: positive, so that the next
+/// comparison traps. At 0 it would run to the next comparison on credit.
+const NO_FUEL: i64 = 1;
+
 /// The part of a store that does not depend on the type of its data.
 pub(crate) struct StoreOpaque {
     id: StoreId,
@@ -140,6 +146,7 @@ pub(crate) struct StoreOpaque {
     pub(crate) extern_refs: ExternRefTable,
     host_contexts: Vec<OwnedHostContext>,
     modules: Vec<Module>,
+    types: Vec<RefType>,
     unwind: Option<Unwind>,
     fuel_reserve: u64,
     values: Vec<Val>,
@@ -182,6 +189,7 @@ impl StoreOpaque {
             extern_refs: ExternRefTable::default(),
             host_contexts: Vec::new(),
             modules: Vec::new(),
+            types: Vec::new(),
             unwind: None,
             fuel_reserve: 0,
             values: Vec::new(),
@@ -209,6 +217,14 @@ impl StoreOpaque {
     pub(crate) fn keep_module(&mut self, module: &Module) {
         if !self.modules.iter().any(|kept| kept.same(module)) {
             self.modules.push(module.clone());
+        }
+    }
+
+    /// Keeps `ty` registered for as long as the store, for what is of this type
+    /// and names it by its number only.
+    pub(crate) fn keep_type(&mut self, ty: &RefType) {
+        if ty.heap_type().is_concrete() && !self.types.contains(ty) {
+            self.types.push(ty.clone());
         }
     }
 
@@ -268,7 +284,10 @@ impl StoreOpaque {
         }
         let injected = fuel.min(i64::MAX as u64);
         self.fuel_reserve = fuel - injected;
-        *self.fuel_counter() = -(injected as i64);
+        *self.fuel_counter() = match injected {
+            0 => NO_FUEL,
+            _ => -(injected as i64),
+        };
         Ok(())
     }
 
@@ -291,7 +310,7 @@ impl StoreOpaque {
         let overdrawn = u64::try_from(*self.fuel_counter()).unwrap_or(0);
         let Some(fuel) = self.fuel_reserve.checked_sub(overdrawn) else {
             self.fuel_reserve = 0;
-            *self.fuel_counter() = 0;
+            *self.fuel_counter() = NO_FUEL;
             return Err(Trap::OutOfFuel.into());
         };
         let injected = fuel.min(i64::MAX as u64);
@@ -433,12 +452,15 @@ impl<T: 'static> StoreInner<T> {
         let this = unsafe { &mut *store.cast::<StoreInner<T>>() };
         let mut behavior = std::mem::replace(&mut this.epoch, EpochBehavior::Trap);
         let decision = match &mut behavior {
-            EpochBehavior::Trap => Ok(UpdateDeadline::Interrupt),
-            EpochBehavior::Callback(callback) => callback(StoreContextMut(this)),
+            EpochBehavior::Trap => Ok(Ok(UpdateDeadline::Interrupt)),
+            EpochBehavior::Callback(callback) => {
+                catch_unwind(AssertUnwindSafe(|| callback(StoreContextMut(&mut *this))))
+            }
         };
-        // A callback cannot replace itself: it only has a context.
+        // A callback cannot replace itself: it only has a context. One that
+        // panicked is called again next time.
         this.epoch = behavior;
-        match decision? {
+        match decision.unwrap_or_else(|payload| resume_unwind(payload))? {
             UpdateDeadline::Continue(ticks) => Ok(ticks),
             UpdateDeadline::Interrupt => Err(Trap::Interrupt.into()),
         }

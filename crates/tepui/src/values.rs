@@ -215,6 +215,9 @@ impl Ref {
     pub(crate) fn matches(&self, store: &StoreOpaque, ty: &RefType) -> Result<bool> {
         let heap = ty.heap_type().to_module();
         let is_func = Representation::of_reference(heap) == Representation::Pointer;
+        if !ty.comes_from_same_engine(store.engine()) {
+            return Ok(false);
+        }
         Ok(match self {
             Ref::Func(None) => is_func && ty.is_nullable(),
             Ref::Extern(None) => !is_func && ty.is_nullable(),

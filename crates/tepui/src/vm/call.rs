@@ -48,18 +48,23 @@ pub(crate) unsafe fn enter(
     // outermost call.
     let status = unsafe {
         let vm = (*store).vm().as_ptr();
-        if (*vm).entry_sp == 0 {
+        let outer_limit = (*vm).stack_limit;
+        if (*vm).entry_sp == 0 || is_other_stack((*vm).entry_sp) {
             prepare_thread(store)?;
         }
         let function = function.as_ptr();
-        stubs::call(
+        let status = stubs::call(
             (*function).code,
             (*function).context,
             std::ptr::null_mut(),
             image,
             vm.cast(),
             classes,
-        )
+        );
+        // That of the thread whose guest is suspended; in the outermost call
+        // nobody looks at it again.
+        (*vm).stack_limit = outer_limit;
+        status
     };
     match status {
         EnterStatus::Returned => Ok(()),
@@ -68,11 +73,19 @@ pub(crate) unsafe fn enter(
     }
 }
 
+/// Whether `entry_sp`, where the suspended guest was entered, lies on the stack
+/// of another thread: a host function may lend its store to one.
+fn is_other_stack(entry_sp: usize) -> bool {
+    stack::thread_stack_bounds().is_some_and(|bounds| {
+        !bounds.contains(&entry_sp) && bounds.contains(&stack::approximate_stack_pointer())
+    })
+}
+
 /// Makes the thread ready to run guests of `store` from here on down.
 ///
 /// # Safety
 ///
-/// `store` is live, and no guest of it runs.
+/// `store` is live, and no guest of it runs on this thread.
 unsafe fn prepare_thread(store: *mut StoreOpaque) -> Result<()> {
     signals::ensure_thread_ready()
         .map_err(|error| Error::new(error).context("cannot prepare the thread for guests"))?;

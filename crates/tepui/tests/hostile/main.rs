@@ -1,0 +1,22 @@
+//! Hostile guests, hostile bytes and hostile embedders: what has broken
+//! runtimes, tried on this one.
+//!
+//! Each file is a topic. The doc comment of a test names the situation that it
+//! stands for, by its number in the project's list of situations that break
+//! runtimes. A test of this binary may run beside any other; tests that count
+//! the memory of the process or make system calls fail are binaries of their
+//! own.
+
+mod big;
+mod images;
+mod lifecycle;
+mod limits;
+mod memory;
+mod mixing;
+mod mutants;
+mod numeric;
+mod shared;
+mod stack;
+mod support;
+mod tables;
+mod traps;
