@@ -320,7 +320,8 @@ fn deeply_nested_blocks() {
 #[test]
 fn long_chains_of_operators() {
     type Step = fn(&mut InstructionSink<'_>, i32);
-    let chains: [(&str, Step, fn(i32, i32) -> i32); 5] = [
+    type Model = fn(i32, i32) -> i32;
+    let chains: [(&str, Step, Model); 5] = [
         (
             "i32.eqz",
             |code, _| {

@@ -7,6 +7,7 @@
 //! the memory of the process or make system calls fail are binaries of their
 //! own.
 
+mod accesses;
 mod big;
 mod images;
 mod lifecycle;

@@ -247,6 +247,16 @@ fn compare(engines: &[Engine], what: &str, bytes: &[u8]) -> Vec<String> {
     results.into_iter().next().unwrap()
 }
 
+/// How many rounds, and a seed. With `TEPUI_HUNT=n` in the environment, `n` times
+/// as many as usual with other numbers, to look for more.
+fn rounds(usual: usize) -> (usize, u64) {
+    let hunt = std::env::var("TEPUI_HUNT").ok();
+    match hunt.and_then(|times| times.parse::<usize>().ok()) {
+        Some(times) => (usual * times, 1_000_003 * times as u64),
+        None => (usual, 0),
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -290,9 +300,10 @@ fn mutated_modules_are_refused_or_run() {
     let engines = engines();
     let module = Module::new(&engines[0], SEED).unwrap();
     let bytes = module.binary();
-    let mut numbers = Numbers(2026);
+    let (rounds, seed) = rounds(2000);
+    let mut numbers = Numbers(2026 + seed);
     let mut ran = 0;
-    for round in 0..2000 {
+    for round in 0..rounds {
         let mut mutant = bytes.to_vec();
         for _ in 0..1 + numbers.below(3) {
             let at = 8 + numbers.below(mutant.len() - 8);
@@ -325,9 +336,10 @@ fn mutated_modules_are_refused_or_run() {
 #[test]
 fn generated_modules_do_the_same_everywhere() {
     let engines = engines();
-    let mut numbers = Numbers(7);
+    let (rounds, seed) = rounds(250);
+    let mut numbers = Numbers(7 + seed);
     let mut outcomes = std::collections::BTreeMap::<String, usize>::new();
-    for round in 0..250 {
+    for round in 0..rounds {
         let entropy: Vec<u8> = (0..3000)
             .flat_map(|_| numbers.next().to_le_bytes())
             .collect();
