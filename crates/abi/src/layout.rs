@@ -168,6 +168,15 @@ impl FuncRefLayout {
         2 * self.pointer
     }
 
+    /// The defined function of the context's module that it leads to, a `u32`;
+    /// [`FuncRefLayout::NO_FUNCTION`] for a host function.
+    pub const fn function(&self) -> u32 {
+        2 * self.pointer + 4
+    }
+
+    /// What [`FuncRefLayout::function`] holds for a host function.
+    pub const NO_FUNCTION: u32 = u32::MAX;
+
     /// Bytes in a function reference.
     pub const fn size(&self) -> u32 {
         2 * self.pointer + 8
@@ -405,7 +414,23 @@ impl ContextLayout {
 
     /// Pointer to the engine's epoch counter, a `u64`.
     pub const fn epoch(&self) -> u32 {
-        4 * self.target.pointer()
+        ContextLayout::epoch_on(self.target)
+    }
+
+    /// [`ContextLayout::epoch`], which is the same for every module.
+    pub const fn epoch_on(target: Target) -> u32 {
+        4 * target.pointer()
+    }
+
+    /// Pointer to what the interpreter keeps of the module's functions, opaque
+    /// to generated code; null when no function of it is interpreted.
+    pub const fn functions(&self) -> u32 {
+        ContextLayout::functions_on(self.target)
+    }
+
+    /// [`ContextLayout::functions`], which is the same for every module.
+    pub const fn functions_on(target: Target) -> u32 {
+        6 * target.pointer()
     }
 
     /// The runtime's instance, opaque to generated code.
@@ -514,6 +539,7 @@ mod tests {
                 layout.stub_base(),
                 layout.epoch(),
                 layout.instance(),
+                layout.functions(),
             ] {
                 regions.push((offset, pointer));
             }

@@ -91,6 +91,12 @@ impl FrameInfo {
         }
     }
 
+    /// A frame of which nothing is known yet.
+    #[cfg(feature = "interpreter")]
+    pub(crate) fn unknown() -> FrameInfo {
+        FrameInfo::new(None::<&str>, 0, None::<&str>, None, 0)
+    }
+
     /// The name that the module gives itself in its name section, if it does.
     pub fn module_name(&self) -> Option<&str> {
         self.module_name.as_deref()

@@ -6,6 +6,8 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 
 use tepui_abi::{Plan, Target, Trap};
+#[cfg(feature = "interpreter")]
+use tepui_image::CodeBuilder;
 use tepui_image::CodeImage;
 use tepui_module::DefinedFuncIndex;
 use tepui_native::code::{CodeAllocation, find_code};
@@ -26,6 +28,8 @@ pub(crate) struct ModuleCode {
     slots: SlotTable,
     plan: Plan,
     module: Weak<ModuleInner>,
+    #[cfg(feature = "interpreter")]
+    interpreted: Option<tepui_interpreter::ModuleCode>,
 }
 
 impl ModuleCode {
@@ -69,6 +73,8 @@ impl ModuleCode {
             slots,
             plan,
             module,
+            #[cfg(feature = "interpreter")]
+            interpreted: None,
         });
         if let Some(allocation) = &code.allocation {
             allocation.register(Arc::as_ptr(&code).cast());
@@ -80,6 +86,42 @@ impl ModuleCode {
             }
         }
         Ok(code)
+    }
+
+    /// The slots of a module whose functions are all interpreted.
+    ///
+    /// # Errors
+    ///
+    /// When memory for slots cannot be had.
+    #[cfg(feature = "interpreter")]
+    pub(crate) fn interpret(
+        engine: &Engine,
+        module: &Arc<ModuleInner>,
+        plan: Plan,
+        tunables: &tepui_abi::Tunables,
+    ) -> Result<Arc<ModuleCode>> {
+        let decoded = module.module();
+        let slots = SlotTable::new(
+            engine.code_region()?,
+            decoded.defined_function_count(),
+            stubs::leave_slot as *const u8,
+        )
+        .map_err(|error| Error::new(error).context("cannot get memory for code"))?;
+        let interpreted = tepui_interpreter::ModuleCode::new(decoded, &plan, tunables);
+        Ok(Arc::new(ModuleCode {
+            allocation: None,
+            image: CodeBuilder::new(TARGET).finish()?,
+            slots,
+            plan,
+            module: Arc::downgrade(module),
+            interpreted: Some(interpreted),
+        }))
+    }
+
+    /// The functions as the interpreter knows them, if they are interpreted.
+    #[cfg(feature = "interpreter")]
+    pub(crate) fn interpreted(&self) -> Option<&tepui_interpreter::ModuleCode> {
+        self.interpreted.as_ref()
     }
 
     /// The code with its text, as it was before it was published.
@@ -113,6 +155,7 @@ impl ModuleCode {
             code: self.slots.stub(function.as_u32()),
             context,
             type_id,
+            function: function.as_u32(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::Result;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {
-    /// The interpreter. Not in this version yet.
+    /// The interpreter.
     Interpreter,
     /// The one-pass compiler. Not in this version yet.
     Baseline,
@@ -35,7 +35,11 @@ impl Strategy {
     ];
 
     /// The strategies that this build has.
-    pub const AVAILABLE: &'static [Strategy] = &[Strategy::Optimizing];
+    pub const AVAILABLE: &'static [Strategy] = &[
+        #[cfg(feature = "interpreter")]
+        Strategy::Interpreter,
+        Strategy::Optimizing,
+    ];
 
     /// The name, as in `tepui run --tier NAME`.
     pub const fn name(self) -> &'static str {

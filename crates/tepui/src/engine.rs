@@ -179,6 +179,22 @@ impl Engine {
                 .is_ok_and(|features| features & !self.features().bits() == 0)
     }
 
+    /// Whether functions are interpreted.
+    pub(crate) fn interprets(&self) -> bool {
+        self.inner.config.strategy == Strategy::Interpreter
+    }
+
+    /// An error when the engine has no compiler, and so neither makes nor loads
+    /// images.
+    pub(crate) fn check_compiles(&self) -> Result<()> {
+        if self.interprets() {
+            return Err(Error::msg(
+                "this engine interprets: it neither makes nor loads images",
+            ));
+        }
+        Ok(())
+    }
+
     /// A text that names everything on which compatibility of images depends.
     pub fn compatibility(&self) -> Result<String> {
         Ok(self.image_fingerprint(self.compiler(self.preferred())?))

@@ -55,6 +55,8 @@ mod externals;
 mod func;
 mod host;
 mod instance;
+#[cfg(feature = "interpreter")]
+mod interpreter;
 mod limits;
 mod linker;
 mod matching;

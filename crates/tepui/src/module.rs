@@ -261,6 +261,13 @@ impl ModuleInner {
         if let Some(code) = cell.get() {
             return Ok(code.clone());
         }
+        #[cfg(feature = "interpreter")]
+        if self.engine.interprets() {
+            let compiler = self.engine.compiler(variant)?;
+            let plan = Plan::new(&self.module, compiler.target(), compiler.tunables());
+            let code = ModuleCode::interpret(&self.engine, self, plan, compiler.tunables())?;
+            return Ok(cell.get_or_init(|| code).clone());
+        }
         let (plan, image) = self.compile(variant)?;
         self.publish(variant, plan, image)
     }
@@ -389,6 +396,7 @@ impl Module {
     }
 
     fn serialize_with(&self, key: Option<&[u8; 32]>) -> Result<Vec<u8>> {
+        self.inner.engine.check_compiles()?;
         let image = self.inner.code(self.inner.engine.preferred())?.to_image();
         self.inner.write_image(&image, key)
     }
@@ -400,6 +408,7 @@ impl Module {
         bytes: &[u8],
         key: Option<&[u8; 32]>,
     ) -> Result<Vec<u8>> {
+        engine.check_compiles()?;
         let bytes = to_binary(bytes)?.into_owned();
         let module = decode(engine, &bytes)?;
         let module = Module::assemble(engine, bytes, module);
@@ -465,6 +474,7 @@ impl Module {
 
     fn load(engine: &Engine, bytes: &[u8], key: Option<&[u8; 32]>) -> Result<Module> {
         engine.check_runnable()?;
+        engine.check_compiles()?;
         let image = tepui_image::Image::parse(bytes)
             .map_err(|error| Error::new(error).context("cannot load the image"))?;
         if let Some(key) = key

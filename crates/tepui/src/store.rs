@@ -151,6 +151,8 @@ pub(crate) struct StoreOpaque {
     fuel_reserve: u64,
     values: Vec<Val>,
     hooks: Hooks,
+    #[cfg(feature = "interpreter")]
+    slot_stack: Option<NonNull<tepui_interpreter::SlotStack>>,
 }
 
 // SAFETY: the raw pointers lead to allocations that the store owns and that
@@ -194,6 +196,8 @@ impl StoreOpaque {
             fuel_reserve: 0,
             values: Vec::new(),
             hooks,
+            #[cfg(feature = "interpreter")]
+            slot_stack: None,
         }
     }
 
@@ -380,6 +384,37 @@ impl StoreOpaque {
         self.tables[index].grow(delta, value, limiter)
     }
 
+    /// The stack that interpreted functions run on. It is not borrowed: guests
+    /// use it while the store is used.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for it.
+    #[cfg(feature = "interpreter")]
+    pub(crate) fn slot_stack(&mut self) -> Result<*mut tepui_interpreter::SlotStack> {
+        if let Some(stack) = self.slot_stack {
+            return Ok(stack.as_ptr());
+        }
+        let bytes = self.engine.max_wasm_stack().saturating_mul(2);
+        let stack = Box::new(crate::interpreter::new_slot_stack(bytes)?);
+        let stack = NonNull::from(Box::leak(stack));
+        self.slot_stack = Some(stack);
+        Ok(stack.as_ptr())
+    }
+
+    /// The runs of interpreted functions, innermost first.
+    #[cfg(feature = "interpreter")]
+    pub(crate) fn interpreter_activations(
+        &self,
+    ) -> impl Iterator<Item = tepui_interpreter::Activation<'_>> {
+        let stack = self.slot_stack;
+        // SAFETY: the stack lives as long as the store, and no guest runs while
+        // the host has the store.
+        stack
+            .into_iter()
+            .flat_map(|stack| unsafe { stack.as_ref().activations() })
+    }
+
     /// The memory of number `index`.
     pub(crate) fn memory(&self, index: usize) -> &MemoryEntry {
         &self.memories[index]
@@ -399,6 +434,10 @@ impl Drop for StoreOpaque {
         unsafe {
             drop(Box::from_raw(self.vm.as_ptr()));
             drop(Box::from_raw(self.stack.as_ptr()));
+            #[cfg(feature = "interpreter")]
+            if let Some(stack) = self.slot_stack {
+                drop(Box::from_raw(stack.as_ptr()));
+            }
         }
     }
 }

@@ -66,17 +66,29 @@ impl Call {
 /// As for [`Call::new`].
 unsafe fn run<R: Default>(context: *mut u8, body: impl FnOnce(Call) -> Result<R>) -> R {
     // SAFETY: the caller's promise.
+    if let Some(result) = unsafe { attempt(context, body) } {
+        return result;
+    }
+    // SAFETY: the caller's promise; the store context lives as long as the store.
+    unsafe { (*VmHostContext::store_context_of(context)).pending = 1 };
+    R::default()
+}
+
+/// Runs a builtin's body; `None` when an error or a panic was recorded.
+///
+/// # Safety
+///
+/// As for [`Call::new`].
+unsafe fn attempt<R>(context: *mut u8, body: impl FnOnce(Call) -> Result<R>) -> Option<R> {
+    // SAFETY: the caller's promise.
     let mut call = unsafe { Call::new(context) };
     let unwind = match catch_unwind(AssertUnwindSafe(|| body(call))) {
-        Ok(Ok(result)) => return result,
+        Ok(Ok(result)) => return Some(result),
         Ok(Err(error)) => as_unwind(call.store(), error),
         Err(payload) => Unwind::Panic(payload),
     };
-    let store = call.store();
-    store.set_unwind(unwind);
-    // SAFETY: the store context lives as long as the store.
-    unsafe { (*store.vm().as_ptr()).pending = 1 };
-    R::default()
+    call.store().set_unwind(unwind);
+    None
 }
 
 /// An error of a builtin as what the call unwinds with: traps get a backtrace.
@@ -413,6 +425,30 @@ macro_rules! wrap {
             )*
         }
 
+        /// What the interpreter calls.
+        #[cfg(feature = "interpreter")]
+        mod fallible {
+            use super::*;
+            use tepui_interpreter::Raised;
+
+            $(
+                pub(super) unsafe fn $name(
+                    context: *mut u8
+                    $(, $argument: $type)*
+                ) -> Result<$result, Raised> {
+                    // SAFETY: the interpreter passes the context that it runs.
+                    unsafe { attempt(context, |call| body::$name(call $(, $argument)*)) }
+                        .ok_or(Raised)
+                }
+            )*
+        }
+
+        /// The builtins as the interpreter calls them.
+        #[cfg(feature = "interpreter")]
+        pub(crate) const FALLIBLE: tepui_interpreter::Builtins = tepui_interpreter::Builtins {
+            $($name: fallible::$name,)*
+        };
+
         /// The builtin table in the layout of `tepui_abi::builtin`.
         #[repr(C)]
         struct Table {
@@ -450,17 +486,28 @@ pub(crate) fn table() -> *const u8 {
 
 /// What is called for a function that has no code.
 ///
-/// Whole modules are compiled before they are instantiated, so that no slot is
-/// left without code: whoever comes here has found a hole in that.
+/// It is interpreted. Where it is not, whole modules are compiled before they are
+/// instantiated, so that no slot is left without code: whoever comes here then
+/// has found a hole in that.
 unsafe extern "C" fn slot_entry(
     callee: *mut u8,
     _caller: *mut u8,
-    _image: *mut RegisterImage,
+    image: *mut RegisterImage,
     slot: usize,
 ) -> LeaveStatus {
     // SAFETY: generated code calls a slot with the context of its instance.
     let mut call = unsafe { Call::new(callee) };
     let function = call.instance().code().slots().function_of_slot(slot);
+    #[cfg(feature = "interpreter")]
+    if let Some(function) = function
+        && call.instance().code().interpreted().is_some()
+    {
+        let function = tepui_module::DefinedFuncIndex::new(function);
+        // SAFETY: the image is that of the stub, and the slot says which
+        // function of the context's module was called.
+        return unsafe { crate::interpreter::enter(callee, image, function) };
+    }
+    let _ = image;
     let error = Error::msg(format!("function {function:?} was called without code"));
     call.store().set_unwind(Unwind::Error(error));
     LeaveStatus::Unwind

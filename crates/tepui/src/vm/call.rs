@@ -11,6 +11,8 @@ use tepui_abi::image::RegisterImage;
 pub(crate) use tepui_native::stubs::RegisterClasses;
 use tepui_native::stubs::{self, EnterStatus};
 use tepui_native::walk::Activations;
+#[cfg(feature = "interpreter")]
+use tepui_native::walk::EntryFrame;
 use tepui_native::{signals, stack};
 
 use super::context::{VmFuncRef, VmStoreContext};
@@ -124,7 +126,19 @@ fn backtrace(store: &StoreOpaque, activations: Activations) -> Option<WasmBacktr
     }
     let stack = stack::thread_stack_bounds().unwrap_or(0..usize::MAX);
     let mut frames = Vec::new();
+    #[cfg(feature = "interpreter")]
+    let mut interpreted = crate::interpreter::Interpreted::default();
+    #[cfg(feature = "interpreter")]
+    let mut runs = store.interpreter_activations().peekable();
     for activation in activations {
+        // A run lies inside of the *enter* frame that it is tagged with, and
+        // was called by the frames of generated code that lie there too.
+        #[cfg(feature = "interpreter")]
+        while let Some(run) =
+            runs.next_if(|run| EntryFrame::frame_pointer(run.tag()) == activation.entry_fp)
+        {
+            interpreted.note(run, &mut frames);
+        }
         // SAFETY: the frames of an activation lie on this thread's stack and
         // are suspended, because their store is in the host's hands.
         for frame in unsafe { activation.frames(stack.clone()) } {
@@ -135,6 +149,8 @@ fn backtrace(store: &StoreOpaque, activations: Activations) -> Option<WasmBacktr
             }
         }
     }
+    #[cfg(feature = "interpreter")]
+    interpreted.resolve(&mut frames);
     Some(WasmBacktrace::new(frames))
 }
 

@@ -85,6 +85,9 @@ pub(crate) struct VmFuncRef {
     pub(crate) context: *mut u8,
     /// The canonical type.
     pub(crate) type_id: u32,
+    /// The defined function of the context's module, or
+    /// [`FuncRefLayout::NO_FUNCTION`].
+    pub(crate) function: u32,
 }
 
 /// An imported function in an instance context.
@@ -148,6 +151,7 @@ impl VmHostContext {
             code: host.leave_stub(),
             context: ptr::null_mut(),
             type_id: host.type_id(),
+            function: FuncRefLayout::NO_FUNCTION,
         };
         let raw = Box::into_raw(Box::new(VmHostContext {
             store_context: store_context.as_ptr(),
@@ -246,6 +250,7 @@ const _: () = {
     assert!(offset_of!(VmFuncRef, code) == FUNC_REF.code() as usize);
     assert!(offset_of!(VmFuncRef, context) == FUNC_REF.context() as usize);
     assert!(offset_of!(VmFuncRef, type_id) == FUNC_REF.type_id() as usize);
+    assert!(offset_of!(VmFuncRef, function) == FUNC_REF.function() as usize);
     assert!(size_of::<VmFuncRef>() <= FUNC_REF.size() as usize);
 
     const IMPORT: ImportedFunctionLayout = ImportedFunctionLayout::new(TARGET);

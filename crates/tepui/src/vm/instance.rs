@@ -110,6 +110,10 @@ impl VmInstance {
             this.write(layout.stub_base(), stub_base);
             this.write(layout.epoch(), module.engine().epoch_counter());
             this.write(layout.instance(), instance);
+            #[cfg(feature = "interpreter")]
+            if let Some(functions) = this.code.interpreted() {
+                this.write(layout.functions(), std::ptr::from_ref(functions));
+            }
             let mut number = 0;
             for &function in &this.code.plan().escaped {
                 if let Some(defined) = decoded.defined_func_index(function) {

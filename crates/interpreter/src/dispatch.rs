@@ -1,0 +1,221 @@
+//! How does one handler reach the next? By a tail call or from a loop; this is
+//! the one place that knows which.
+//!
+//! This file holds unsafe code: it calls what the bytecode points to.
+//!
+//! With tail calls, [`Regs::next`] is a call at the end of a handler, with the
+//! same six words in the same registers, and the optimizer makes it a jump. With
+//! the loop, a handler leaves the six words in the [`State`] and returns.
+
+use crate::state::State;
+use crate::value::{Value, wide_immediate};
+
+/// Where the bytecode is read: the start of an instruction.
+pub(crate) type Ip = *const u32;
+/// The frame pointer.
+pub(crate) type Fp = *mut u64;
+/// The instance context.
+pub(crate) type Ctx = *mut u8;
+
+/// What every handler is. The arguments are those of [`Regs`].
+pub(crate) type Handler = unsafe extern "C" fn(Ip, Fp, *mut u8, usize, Ctx, *mut State) -> Signal;
+
+/// Operands that the address of a handler takes.
+pub(crate) const HANDLER_WORDS: usize = size_of::<usize>() / 4;
+
+/// What a handler answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Signal {
+    /// The run is over; the state says how.
+    Exit,
+    /// The loop is to call the next handler.
+    #[cfg(not(tail_dispatch))]
+    Continue,
+}
+
+/// What handlers pass on.
+#[derive(Clone, Copy)]
+pub(crate) struct Regs {
+    /// The instruction at hand.
+    pub(crate) ip: Ip,
+    /// The frame pointer.
+    pub(crate) fp: Fp,
+    /// The base of memory 0.
+    pub(crate) mem: *mut u8,
+    /// The length of memory 0 in bytes, as it was when it was last looked at.
+    pub(crate) len: usize,
+    /// The instance context.
+    pub(crate) ctx: Ctx,
+    /// The state of the run.
+    pub(crate) state: *mut State,
+}
+
+/// The handler of the instruction at `ip`.
+///
+/// # Safety
+///
+/// `ip` is the start of an instruction.
+#[inline(always)]
+unsafe fn handler_at(ip: Ip) -> Handler {
+    // SAFETY: instructions begin with the address of their handler, at the
+    // alignment of an operand.
+    unsafe { ip.cast::<Handler>().read_unaligned() }
+}
+
+impl Regs {
+    /// Goes on at `self.ip`.
+    ///
+    /// # Safety
+    ///
+    /// The registers are as the instruction there expects them.
+    #[cfg(tail_dispatch)]
+    #[inline(always)]
+    pub(crate) unsafe fn go(self) -> Signal {
+        // SAFETY: the caller's.
+        unsafe { handler_at(self.ip)(self.ip, self.fp, self.mem, self.len, self.ctx, self.state) }
+    }
+
+    /// Goes on at `self.ip`.
+    ///
+    /// # Safety
+    ///
+    /// The registers are as the instruction there expects them.
+    #[cfg(not(tail_dispatch))]
+    #[inline(always)]
+    pub(crate) unsafe fn go(self) -> Signal {
+        // SAFETY: the state outlives the run.
+        unsafe { (*self.state).regs = self };
+        Signal::Continue
+    }
+
+    /// Goes on behind the instruction at hand, which has `operands` operands.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Regs::go`].
+    #[inline(always)]
+    pub(crate) unsafe fn next(mut self, operands: usize) -> Signal {
+        self.ip = self.ip.wrapping_add(HANDLER_WORDS + operands);
+        // SAFETY: the caller's.
+        unsafe { self.go() }
+    }
+
+    /// Goes on where operand `index` says: a distance from that operand.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Regs::go`].
+    #[inline(always)]
+    pub(crate) unsafe fn branch(mut self, index: usize) -> Signal {
+        // SAFETY: the caller's.
+        unsafe {
+            let at = self.operand(index);
+            self.ip = at.wrapping_offset(at.read() as i32 as isize);
+            self.go()
+        }
+    }
+
+    #[inline(always)]
+    fn operand(&self, index: usize) -> Ip {
+        self.ip.wrapping_add(HANDLER_WORDS + index)
+    }
+
+    /// Operand `index` as it is.
+    ///
+    /// # Safety
+    ///
+    /// The instruction has such an operand.
+    #[inline(always)]
+    pub(crate) unsafe fn word(&self, index: usize) -> u32 {
+        // SAFETY: the caller's.
+        unsafe { self.operand(index).read() }
+    }
+
+    /// Operand `index` as the place of a slot.
+    ///
+    /// # Safety
+    ///
+    /// The instruction has such an operand.
+    #[inline(always)]
+    pub(crate) unsafe fn place(&self, index: usize) -> i32 {
+        // SAFETY: the caller's.
+        unsafe { self.word(index) as i32 }
+    }
+
+    /// Operands `index` and the next as one number.
+    ///
+    /// # Safety
+    ///
+    /// The instruction has such operands.
+    #[inline(always)]
+    pub(crate) unsafe fn wide(&self, index: usize) -> u64 {
+        // SAFETY: the caller's.
+        unsafe { wide_immediate(self.operand(index)) }
+    }
+
+    /// The constant at operand `index`.
+    ///
+    /// # Safety
+    ///
+    /// The instruction has such a constant.
+    #[inline(always)]
+    pub(crate) unsafe fn constant<V: Value>(&self, index: usize) -> V {
+        // SAFETY: the caller's.
+        unsafe { V::immediate(self.operand(index)) }
+    }
+
+    /// The value in the slot that operand `index` names.
+    ///
+    /// # Safety
+    ///
+    /// The operand names a slot.
+    #[inline(always)]
+    pub(crate) unsafe fn get<V: Value>(&self, index: usize) -> V {
+        // SAFETY: the caller's.
+        unsafe { V::read(self.fp, self.place(index)) }
+    }
+
+    /// Writes the slot that operand `index` names.
+    ///
+    /// # Safety
+    ///
+    /// The operand names a slot.
+    #[inline(always)]
+    pub(crate) unsafe fn set<V: Value>(&self, index: usize, value: V) {
+        // SAFETY: the caller's.
+        unsafe { value.write(self.fp, self.place(index)) }
+    }
+}
+
+/// Runs until a handler answers [`Signal::Exit`].
+///
+/// # Safety
+///
+/// As for [`Regs::go`].
+#[cfg(tail_dispatch)]
+pub(crate) unsafe fn run(regs: Regs) {
+    // SAFETY: the caller's.
+    let signal = unsafe { regs.go() };
+    debug_assert_eq!(signal, Signal::Exit);
+}
+
+/// Runs until a handler answers [`Signal::Exit`].
+///
+/// # Safety
+///
+/// As for [`Regs::go`].
+#[cfg(not(tail_dispatch))]
+pub(crate) unsafe fn run(mut regs: Regs) {
+    loop {
+        // SAFETY: the caller's; later on, what the handler has left.
+        let signal = unsafe {
+            handler_at(regs.ip)(regs.ip, regs.fp, regs.mem, regs.len, regs.ctx, regs.state)
+        };
+        if signal == Signal::Exit {
+            return;
+        }
+        // SAFETY: the state outlives the run, and the handler has written it.
+        regs = unsafe { (*regs.state).regs };
+    }
+}

@@ -1,0 +1,511 @@
+//! How do functions call one another? Within the interpreter, to another
+//! instance, and out of it.
+//!
+//! This file holds unsafe code under the invariants of [`handlers`](super).
+//!
+//! The operands of a call are: where the callee's frame pointer will be, where
+//! its arguments lie, its type; then what says which function it is. A `reload`
+//! follows. Those of a tail call are: the bytes of the callee's area, where its
+//! arguments lie and how many bytes they are, the bytes of the own area, its
+//! type; then the function.
+//!
+//! Paths that are rare are functions of their own, reached by a tail call with
+//! the same instruction at hand.
+
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+use tepui_abi::layout::FuncRefLayout;
+use tepui_abi::{Target, Trap};
+use tepui_module::{DefinedFuncIndex, TypeIndex};
+
+use super::control::{leave, pointer_slot};
+use super::handlers;
+use super::table::element;
+use crate::code::{FunctionCode, FunctionEntry, ModuleCode};
+use crate::dispatch::{Ctx, Fp, HANDLER_WORDS, Handler, Ip, Regs, Signal};
+use crate::runtime::{NativeCall, Resolution};
+use crate::state::{HEADER_BYTES, Header, Outcome, TailCall, header, memory0};
+
+const FUNC_REF: FuncRefLayout = FuncRefLayout::new(Target::host());
+
+/// Operands that the `reload` behind a call takes.
+const RELOAD_WORDS: usize = HANDLER_WORDS;
+
+/// Operands of a direct call.
+pub(crate) const CALL: usize = 6;
+/// Operands of a call of an import.
+pub(crate) const CALL_IMPORT: usize = 4;
+/// Operands of a call of a reference.
+pub(crate) const CALL_REF: usize = 4;
+/// Operands of a call through a table.
+pub(crate) const CALL_INDIRECT: usize = 6;
+
+/// How the type of a function from a table is checked.
+pub(crate) mod check {
+    /// It is known.
+    pub(crate) const NONE: u8 = 0;
+    /// It must be the expected one.
+    pub(crate) const EXACT: u8 = 1;
+    /// It must be the expected one or a subtype.
+    pub(crate) const SUBTYPE: u8 = 2;
+}
+
+/// The code that first frames return to.
+#[repr(C)]
+struct ExitCode {
+    handler: Handler,
+}
+
+static EXIT: ExitCode = ExitCode { handler: exit };
+
+/// Where the first frame of an activation returns to.
+pub(crate) fn exit_code() -> Ip {
+    (&raw const EXIT).cast()
+}
+
+// What a function reference says.
+
+#[inline(always)]
+unsafe fn reference_code(reference: *const u8) -> *const u8 {
+    // SAFETY: a function reference.
+    unsafe {
+        reference
+            .add(FUNC_REF.code() as usize)
+            .cast::<*const u8>()
+            .read()
+    }
+}
+
+#[inline(always)]
+unsafe fn reference_context(reference: *const u8) -> Ctx {
+    // SAFETY: a function reference.
+    unsafe {
+        reference
+            .add(FUNC_REF.context() as usize)
+            .cast::<Ctx>()
+            .read()
+    }
+}
+
+#[inline(always)]
+unsafe fn reference_type(reference: *const u8) -> u32 {
+    // SAFETY: a function reference.
+    unsafe {
+        reference
+            .add(FUNC_REF.type_id() as usize)
+            .cast::<u32>()
+            .read()
+    }
+}
+
+#[inline(always)]
+unsafe fn reference_function(reference: *const u8) -> u32 {
+    // SAFETY: a function reference.
+    unsafe {
+        reference
+            .add(FUNC_REF.function() as usize)
+            .cast::<u32>()
+            .read()
+    }
+}
+
+/// The code of the function behind a reference and its context, if it has been
+/// translated.
+#[inline(always)]
+unsafe fn interpreted(reference: *const u8) -> Option<(*const FunctionCode, Ctx)> {
+    // SAFETY: a function reference; one of a defined function leads to an
+    // instance context.
+    unsafe {
+        let function = reference_function(reference);
+        if function == FuncRefLayout::NO_FUNCTION {
+            return None;
+        }
+        let ctx = reference_context(reference);
+        let module = ModuleCode::of(ctx);
+        if module.is_null() {
+            return None;
+        }
+        let entries = (*module).entries.as_ptr();
+        let code = (*entries.add(function as usize))
+            .code
+            .load(Ordering::Acquire);
+        (!code.is_null()).then_some((code.cast_const(), ctx))
+    }
+}
+
+/// Enters a function in a new frame.
+#[inline(always)]
+unsafe fn push(mut r: Regs, code: *const FunctionCode, fp: Fp, ret: Ip, ctx: Ctx) -> Signal {
+    // SAFETY: as for a handler; the frame is inside of the stack when its end
+    // is, because the caller's is and the new one begins in it.
+    unsafe {
+        if fp.addr() + (*code).frame_bytes > (*r.state).stack_end {
+            return r.trap(Trap::StackOverflow);
+        }
+        header(fp).write(Header {
+            ip: ret,
+            fp: r.fp,
+            ctx,
+            code,
+        });
+        r.ip = (*code).start();
+        r.fp = fp;
+        r.go()
+    }
+}
+
+/// Where the new frame pointer is: operand 0 of a call.
+#[inline(always)]
+unsafe fn callee_frame(r: &Regs) -> Fp {
+    // SAFETY: as for a handler.
+    unsafe { r.fp.wrapping_byte_offset(r.place(0) as isize) }
+}
+
+/// The `reload` behind a call with `operands` operands.
+#[inline(always)]
+fn reload_of(r: &Regs, operands: usize) -> Ip {
+    r.ip.wrapping_add(HANDLER_WORDS + operands)
+}
+
+/// Enters a function of any instance.
+#[inline(always)]
+unsafe fn push_across(mut r: Regs, code: *const FunctionCode, ctx: Ctx, operands: usize) -> Signal {
+    // SAFETY: as for a handler.
+    unsafe {
+        let fp = callee_frame(&r);
+        let reload = reload_of(&r, operands);
+        if ctx == r.ctx {
+            return push(r, code, fp, reload.wrapping_add(RELOAD_WORDS), ctx);
+        }
+        if fp.addr() + (*code).frame_bytes > (*r.state).stack_end {
+            return r.trap(Trap::StackOverflow);
+        }
+        r.ctx = ctx;
+        (r.mem, r.len) = memory0(ctx);
+        push(r, code, fp, reload, ctx)
+    }
+}
+
+/// Calls the function behind a reference.
+#[inline(always)]
+unsafe fn invoke<const OPERANDS: usize>(r: Regs, reference: *const u8) -> Signal {
+    // SAFETY: as for a handler.
+    unsafe {
+        match interpreted(reference) {
+            Some((code, ctx)) => push_across(r, code, ctx, OPERANDS),
+            None => {
+                (*r.state).callee = reference;
+                invoke_rarely::<OPERANDS>(r.ip, r.fp, r.mem, r.len, r.ctx, r.state)
+            }
+        }
+    }
+}
+
+/// Asks how the function behind a reference is called: its code, or where it is
+/// entered natively.
+unsafe fn resolve(r: &Regs, reference: *const u8) -> Result<Resolution, crate::runtime::Raised> {
+    // SAFETY: as for a handler.
+    unsafe {
+        let function = reference_function(reference);
+        let ctx = reference_context(reference);
+        if function == FuncRefLayout::NO_FUNCTION || ModuleCode::of(ctx).is_null() {
+            return Ok(Resolution::Native(reference_code(reference)));
+        }
+        r.publish();
+        ((*r.state).runtime.resolve)(ctx, DefinedFuncIndex::new(function))
+    }
+}
+
+/// Calls a function that is not interpreted, of the type in operand 2 of a call.
+unsafe fn call_native<const OPERANDS: usize>(r: Regs, code: *const u8, ctx: Ctx) -> Signal {
+    // SAFETY: as for a handler; arguments and results lie in the frame.
+    unsafe {
+        r.publish();
+        let call = NativeCall {
+            code,
+            callee_context: ctx,
+            caller_context: r.ctx,
+            type_index: TypeIndex::new(r.word(2)),
+            slots: r.fp.wrapping_byte_offset(r.place(1) as isize),
+        };
+        match ((*r.state).runtime.call)(&call) {
+            Ok(()) => r.reloaded().next(OPERANDS + RELOAD_WORDS),
+            Err(raised) => r.raise(raised),
+        }
+    }
+}
+
+// Tail calls.
+
+/// Operands of the part that all tail calls have.
+pub(crate) const TAIL: usize = 5;
+
+/// Moves the arguments of a tail call to the area and enters the callee there.
+#[inline(always)]
+unsafe fn replace(mut r: Regs, code: *const FunctionCode, ctx: Ctx) -> Signal {
+    // SAFETY: as for a handler. The area begins where that of the frame at hand
+    // does, so that the caller finds the results; everything up to the end of
+    // the new frame is compared with the end of the stack.
+    unsafe {
+        let own = header(r.fp).read();
+        let area = r.fp.byte_sub(HEADER_BYTES + r.word(3) as usize);
+        let fp = area.wrapping_byte_add(r.word(0) as usize + HEADER_BYTES);
+        if fp.addr() + (*code).frame_bytes > (*r.state).stack_end {
+            return r.trap(Trap::StackOverflow);
+        }
+        let arguments = r.fp.wrapping_byte_offset(r.place(1) as isize);
+        ptr::copy(arguments.cast::<u8>(), area.cast(), r.word(2) as usize);
+        let mut ret = own.ip;
+        if ctx != r.ctx {
+            if !own.fp.is_null()
+                && ret.cast::<Handler>().read_unaligned() as usize != reload as *const () as usize
+            {
+                ret = ret.wrapping_sub(RELOAD_WORDS);
+            }
+            r.ctx = ctx;
+            (r.mem, r.len) = memory0(ctx);
+        }
+        header(fp).write(Header {
+            ip: ret,
+            fp: own.fp,
+            ctx,
+            code,
+        });
+        r.fp = fp;
+        r.ip = (*code).start();
+        r.go()
+    }
+}
+
+/// Makes a tail call of a function that is not interpreted.
+unsafe fn replace_native(r: Regs, code: *const u8, ctx: Ctx) -> Signal {
+    // SAFETY: as for a handler; the frame has room for results where the
+    // arguments lie.
+    unsafe {
+        let own = header(r.fp).read();
+        let type_index = TypeIndex::new(r.word(4));
+        let slots = r.fp.wrapping_byte_offset(r.place(1) as isize);
+        if own.fp.is_null() {
+            r.publish();
+            (*r.state).outcome = Outcome::TailCall(TailCall {
+                code,
+                callee_context: ctx,
+                caller_context: r.ctx,
+                type_index,
+                slots,
+            });
+            return Signal::Exit;
+        }
+        r.publish();
+        let call = NativeCall {
+            code,
+            callee_context: ctx,
+            caller_context: r.ctx,
+            type_index,
+            slots,
+        };
+        if let Err(raised) = ((*r.state).runtime.call)(&call) {
+            return r.raise(raised);
+        }
+        let area_bytes = r.word(3) as usize;
+        let area = r.fp.byte_sub(HEADER_BYTES + area_bytes);
+        ptr::copy(slots.cast::<u8>(), area.cast(), area_bytes);
+        leave(r.reloaded())
+    }
+}
+
+/// Makes a tail call of the function behind a reference.
+#[inline(always)]
+unsafe fn invoke_tail(r: Regs, reference: *const u8) -> Signal {
+    // SAFETY: as for a handler.
+    unsafe {
+        if let Some((code, ctx)) = interpreted(reference) {
+            return replace(r, code, ctx);
+        }
+        match resolve(&r, reference) {
+            Ok(Resolution::Interpreted(code)) => {
+                replace(r, code.as_ptr(), reference_context(reference))
+            }
+            Ok(Resolution::Native(code)) => replace_native(r, code, reference_context(reference)),
+            Err(raised) => r.raise(raised),
+        }
+    }
+}
+
+/// The reference in the table element that a `call_indirect` names, checked.
+/// `at` is its first operand: the index, the place, the expected type's id.
+#[inline(always)]
+unsafe fn from_table<const CHECK: u8>(r: &Regs, at: usize) -> Result<*const u8, Trap> {
+    // SAFETY: as for a handler.
+    unsafe {
+        let Some((base, index)) = element(r, at, at + 1) else {
+            return Err(Trap::TableOutOfBounds);
+        };
+        let reference = base.cast::<*const u8>().add(index).read();
+        if reference.is_null() {
+            return Err(Trap::IndirectCallToNull);
+        }
+        if CHECK == check::EXACT && reference_type(reference) != r.word(at + 2) {
+            return Err(Trap::BadSignature);
+        }
+        Ok(reference)
+    }
+}
+
+/// Whether a reference has the expected type or a subtype.
+#[inline(always)]
+unsafe fn has_subtype(
+    r: &Regs,
+    reference: *const u8,
+    expected: u32,
+) -> Result<bool, crate::runtime::Raised> {
+    // SAFETY: as for a handler.
+    unsafe {
+        let actual = reference_type(reference);
+        if actual == expected {
+            return Ok(true);
+        }
+        r.publish();
+        let is_subtype = ((*r.state).runtime.builtins.is_subtype)(r.ctx, actual, expected)?;
+        Ok(is_subtype != 0)
+    }
+}
+
+handlers! {
+    /// Ends the run.
+    fn exit(r) {
+        (*r.state).outcome = Outcome::Returned;
+        Signal::Exit
+    }
+
+    /// Takes the context from the frame: a call has come back from another
+    /// instance.
+    fn reload(r) {
+        let mut r = r;
+        r.ctx = (*header(r.fp)).ctx;
+        r.reloaded().next(0)
+    }
+
+    /// Calls a function of the module. Then: the function, its entry.
+    fn call(r) {
+        let entry = ptr::with_exposed_provenance::<FunctionEntry>(r.wide(4) as usize);
+        let code = (*entry).code.load(Ordering::Acquire);
+        if code.is_null() {
+            return call_rarely(r.ip, r.fp, r.mem, r.len, r.ctx, r.state);
+        }
+        let fp = callee_frame(&r);
+        push(r, code, fp, reload_of(&r, CALL).wrapping_add(RELOAD_WORDS), r.ctx)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn call_rarely(r) {
+        r.publish();
+        match ((*r.state).runtime.resolve)(r.ctx, DefinedFuncIndex::new(r.word(3))) {
+            Ok(Resolution::Interpreted(code)) => push_across(r, code.as_ptr(), r.ctx, CALL),
+            Ok(Resolution::Native(code)) => call_native::<CALL>(r, code, r.ctx),
+            Err(raised) => r.raise(raised),
+        }
+    }
+
+    /// Calls the function in `callee`, which is not known to be translated.
+    #[cold]
+    #[inline(never)]
+    fn invoke_rarely[const OPERANDS: usize](r) {
+        let reference = (*r.state).callee;
+        let ctx = reference_context(reference);
+        match resolve(&r, reference) {
+            Ok(Resolution::Interpreted(code)) => push_across(r, code.as_ptr(), ctx, OPERANDS),
+            Ok(Resolution::Native(code)) => call_native::<OPERANDS>(r, code, ctx),
+            Err(raised) => r.raise(raised),
+        }
+    }
+
+    /// Calls an import. Then: where its reference is in the context.
+    fn call_import(r) {
+        let reference = r.ctx.add(r.word(3) as usize).cast::<*const u8>().read();
+        invoke::<CALL_IMPORT>(r, reference)
+    }
+
+    /// Calls a reference. Then: its slot.
+    fn call_ref(r) {
+        let reference = pointer_slot(r.fp, r.place(3)).read().cast_const();
+        if reference.is_null() {
+            return r.trap(Trap::NullReference);
+        }
+        invoke::<CALL_REF>(r, reference)
+    }
+
+    /// Calls through a table. Then: the index, the table's place, the id of the
+    /// type.
+    fn call_indirect[const CHECK: u8](r) {
+        match from_table::<CHECK>(&r, 3) {
+            Ok(reference) => {
+                if CHECK == check::SUBTYPE {
+                    match has_subtype(&r, reference, r.word(5)) {
+                        Ok(true) => {}
+                        Ok(false) => return r.trap(Trap::BadSignature),
+                        Err(raised) => return r.raise(raised),
+                    }
+                }
+                invoke::<CALL_INDIRECT>(r, reference)
+            }
+            Err(trap) => r.trap(trap),
+        }
+    }
+
+    /// Tail-calls a function of the module. Then: the function, its entry.
+    fn return_call(r) {
+        let entry = ptr::with_exposed_provenance::<FunctionEntry>(r.wide(TAIL + 1) as usize);
+        let code = (*entry).code.load(Ordering::Acquire);
+        if !code.is_null() {
+            return replace(r, code, r.ctx);
+        }
+        return_call_rarely(r.ip, r.fp, r.mem, r.len, r.ctx, r.state)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn return_call_rarely(r) {
+        r.publish();
+        match ((*r.state).runtime.resolve)(r.ctx, DefinedFuncIndex::new(r.word(TAIL))) {
+            Ok(Resolution::Interpreted(code)) => replace(r, code.as_ptr(), r.ctx),
+            Ok(Resolution::Native(code)) => replace_native(r, code, r.ctx),
+            Err(raised) => r.raise(raised),
+        }
+    }
+
+    /// Tail-calls an import. Then: where its reference is in the context.
+    fn return_call_import(r) {
+        let reference = r.ctx.add(r.word(TAIL) as usize).cast::<*const u8>().read();
+        invoke_tail(r, reference)
+    }
+
+    /// Tail-calls a reference. Then: its slot.
+    fn return_call_ref(r) {
+        let reference = pointer_slot(r.fp, r.place(TAIL)).read().cast_const();
+        if reference.is_null() {
+            return r.trap(Trap::NullReference);
+        }
+        invoke_tail(r, reference)
+    }
+
+    /// Tail-calls through a table. Then: the index, the table's place, the id of
+    /// the type.
+    fn return_call_indirect[const CHECK: u8](r) {
+        match from_table::<CHECK>(&r, TAIL) {
+            Ok(reference) => {
+                if CHECK == check::SUBTYPE {
+                    match has_subtype(&r, reference, r.word(TAIL + 2)) {
+                        Ok(true) => {}
+                        Ok(false) => return r.trap(Trap::BadSignature),
+                        Err(raised) => return r.raise(raised),
+                    }
+                }
+                invoke_tail(r, reference)
+            }
+            Err(trap) => r.trap(trap),
+        }
+    }
+}

@@ -1,0 +1,769 @@
+//! How does a Wasm body become bytecode? The state of a translation, and what
+//! all parts of it use.
+//!
+//! One pass, driven by the decoder's visitor. The operand stack is modelled:
+//! each entry is a **temporary** (a slot of the frame that belongs to this height
+//! of the stack, its *home*), a **local** that was read and not yet assigned
+//! since, or a **constant**. Instructions are given locals where they lie.
+//!
+//! * An assignment to a local first saves entries that still stand for its old
+//!   value to their homes.
+//! * Where control flow meets, values are in their homes. Before a block begins,
+//!   entries that stand for locals are saved, so that all paths agree.
+//! * The result of the last instruction goes straight to the local that it is
+//!   assigned to, and a comparison whose result is only branched on becomes part
+//!   of the branch: both by changing the instruction that was written last, if no
+//!   branch leads to just behind it.
+//!
+//! | file | instructions |
+//! |---|---|
+//! | `visit` | the list of all instructions |
+//! | `control` | blocks, branches, returns |
+//! | `call` | calls |
+//! | `memory` | memories, tables, globals, atomics |
+//!
+//! # What real programs do
+//!
+//! Counted by `examples/count.rs` over QuickJS, SQLite, ripgrep, zstd, jaq and
+//! eight Rust programs; see there.
+
+mod call;
+mod control;
+mod memory;
+mod visit;
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use tepui_abi::{Plan, Tunables};
+use tepui_module::{DefinedFuncIndex, FuncType, Module, TypeIndex, ValType};
+
+use crate::code::{FunctionCode, FunctionEntry, TranslateError};
+use crate::dispatch::{HANDLER_WORDS, Handler};
+use crate::handlers::control as op;
+use crate::handlers::number;
+use crate::ops::{
+    Binary, Canonical, Canonicalize, Compare, Doubles, Extract, Number, Replace, Singles, Ternary,
+    Test, TryBinary, TryUnary, Unary,
+};
+use crate::state::HEADER_BYTES;
+use crate::value::Value;
+
+/// What a translation is given.
+pub(crate) struct Input<'a> {
+    pub(crate) module: &'a Module,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) plan: &'a Plan,
+    pub(crate) tunables: &'a Tunables,
+    pub(crate) entries: &'a [FunctionEntry],
+    pub(crate) function: DefinedFuncIndex,
+}
+
+/// Why a translation ended early.
+pub(crate) struct Stop(Box<str>);
+
+impl Stop {
+    fn new(message: &str) -> Stop {
+        Stop(message.into())
+    }
+}
+
+impl From<wasmparser::BinaryReaderError> for Stop {
+    fn from(error: wasmparser::BinaryReaderError) -> Stop {
+        Stop(error.to_string().into())
+    }
+}
+
+pub(crate) type Step<T = ()> = Result<T, Stop>;
+
+/// The most bytes of a frame, and the most words of bytecode of a function: what
+/// operands can name.
+const LIMIT: usize = 1 << 28;
+
+/// Bytes of a slot.
+const SLOT: i32 = 8;
+
+/// What an entry of the operand stack stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Temporary,
+    Local(u32),
+    /// A number; narrow ones zero-extended.
+    Constant(u64),
+}
+
+/// An entry of the operand stack.
+#[derive(Clone, Copy)]
+struct Entry {
+    kind: Kind,
+    /// Its slot.
+    home: i32,
+    /// Whether it takes two slots.
+    wide: bool,
+}
+
+/// A local.
+#[derive(Clone, Copy)]
+struct Local {
+    place: i32,
+    wide: bool,
+    /// Entries of the stack that stand for it.
+    readers: u32,
+}
+
+/// The instruction that was written last, when its result may still go elsewhere.
+#[derive(Clone, Copy)]
+struct Last {
+    start: usize,
+    end: usize,
+    /// The operand that says where the result goes.
+    result: usize,
+    /// For a comparison: the branches when it holds, and when it does not.
+    branches: Option<[Handler; 2]>,
+}
+
+/// The state of a translation.
+struct Translator<'a> {
+    input: &'a Input<'a>,
+    module: &'a Module,
+    func_type: &'a FuncType,
+    words: Vec<u32>,
+    stack: Vec<Entry>,
+    /// Entries below stand for no local.
+    settled: usize,
+    /// Where the next temporary lies, and the end of the frame so far.
+    top: i32,
+    frame: i32,
+    locals: Vec<Local>,
+    control: Vec<control::Block>,
+    last: Option<Last>,
+    /// Whether the instruction at hand can be reached.
+    reachable: bool,
+    /// Blocks opened inside unreachable code.
+    skipped: u32,
+    /// Costs not charged yet.
+    fuel: u64,
+    /// Bytes of the own area.
+    area: i32,
+    /// Scratch for copies: to, from.
+    moves: Vec<(i32, Entry)>,
+}
+
+/// Bytes that values of these types take.
+fn bytes_of(types: &[ValType]) -> i32 {
+    types
+        .iter()
+        .map(|ty| if is_wide(*ty) { 2 * SLOT } else { SLOT })
+        .sum()
+}
+
+fn is_wide(ty: ValType) -> bool {
+    ty == ValType::V128
+}
+
+/// Bytes of the area of functions of a type.
+fn area_of(ty: &FuncType) -> i32 {
+    bytes_of(&ty.params).max(bytes_of(&ty.results))
+}
+
+/// Translates a function.
+pub(crate) fn translate(input: &Input<'_>) -> Result<FunctionCode, TranslateError> {
+    let (translator, _) = run(input, usize::MAX).map_err(|Stop(message)| TranslateError {
+        function: input.function,
+        message: String::from(message),
+    })?;
+    Ok(FunctionCode {
+        frame_bytes: translator.frame as usize,
+        area_bytes: translator.area as usize,
+        function: input.function,
+        words: translator.words.into(),
+    })
+}
+
+/// The offset in the module of the instruction that the bytecode at
+/// `code_offset` was made for.
+pub(crate) fn position(input: &Input<'_>, code_offset: usize) -> Option<usize> {
+    run(input, code_offset).ok()?.1
+}
+
+/// Translates up to the instruction that the bytecode at `wanted` belongs to.
+fn run<'a>(input: &'a Input<'a>, wanted: usize) -> Step<(Translator<'a>, Option<usize>)> {
+    let module = input.module;
+    let body = module
+        .body_reader(input.bytes, input.function)
+        .ok_or_else(|| Stop::new("the module's bytes end before the function's body does"))?;
+    let func_type = module.func_type(module.func_index(input.function));
+    let mut translator = Translator {
+        input,
+        module,
+        func_type,
+        words: Vec::new(),
+        stack: Vec::new(),
+        settled: 0,
+        top: 0,
+        frame: 0,
+        locals: Vec::new(),
+        control: Vec::new(),
+        last: None,
+        reachable: true,
+        skipped: 0,
+        fuel: 0,
+        area: area_of(func_type),
+        moves: Vec::new(),
+    };
+    let found = translator.body(&body, wanted)?;
+    Ok((translator, found))
+}
+
+impl<'a> Translator<'a> {
+    fn body(&mut self, body: &wasmparser::FunctionBody<'a>, wanted: usize) -> Step<Option<usize>> {
+        let mut place = -(HEADER_BYTES as i32) - self.area;
+        for ty in &self.func_type.params {
+            let wide = is_wide(*ty);
+            self.locals.push(Local {
+                place,
+                wide,
+                readers: 0,
+            });
+            place += if wide { 2 * SLOT } else { SLOT };
+        }
+        let mut locals = body.get_locals_reader()?;
+        let mut place = 0;
+        for _ in 0..locals.get_count() {
+            let (count, ty) = locals.read()?;
+            let wide = is_wide(self.module.val_type(ty));
+            for _ in 0..count {
+                self.locals.push(Local {
+                    place,
+                    wide,
+                    readers: 0,
+                });
+                place += if wide { 2 * SLOT } else { SLOT };
+            }
+        }
+        self.top = place;
+        self.grow_frame(0)?;
+        self.zero_locals(place / SLOT);
+        self.control.push(control::Block::function());
+        self.check_meters();
+
+        let mut reader = body.get_operators_reader()?;
+        while !reader.eof() {
+            let position = reader.original_position() as usize;
+            if self.reachable {
+                if self.input.tunables.fuel {
+                    let opcode = self.input.bytes.get(position).copied();
+                    self.fuel += tepui_abi::fuel::cost(opcode.unwrap_or(0));
+                }
+                reader.visit_operator(self)??;
+            } else {
+                self.skip(&reader.read()?)?;
+            }
+            if self.words.len() > wanted {
+                return Ok(Some(position));
+            }
+            if self.words.len() > LIMIT {
+                return Err(Stop::new("the function is too large for the interpreter"));
+            }
+        }
+        reader.finish()?;
+        Ok(None)
+    }
+
+    fn zero_locals(&mut self, slots: i32) {
+        match slots {
+            0 => {}
+            1..=3 => {
+                for i in 0..slots {
+                    self.start(op::zero1);
+                    self.place(i * SLOT);
+                }
+            }
+            4 => {
+                self.start(op::zero4);
+                self.place(0);
+            }
+            _ => {
+                self.start(op::zero);
+                self.place(0);
+                self.word(slots as u32);
+            }
+        }
+    }
+
+    // Writing.
+
+    /// Begins an instruction.
+    fn start(&mut self, handler: Handler) -> usize {
+        let start = self.words.len();
+        self.last = None;
+        let address = handler as usize;
+        if HANDLER_WORDS == 2 {
+            let address = (address as u64).to_ne_bytes();
+            let (low, high) = address.split_at(4);
+            for half in [low, high] {
+                let mut bytes = [0; 4];
+                bytes.copy_from_slice(half);
+                self.words.push(u32::from_ne_bytes(bytes));
+            }
+        } else {
+            self.words.push(address as u32);
+        }
+        start
+    }
+
+    fn word(&mut self, word: u32) {
+        self.words.push(word);
+    }
+
+    fn place(&mut self, place: i32) {
+        self.words.push(place as u32);
+    }
+
+    fn wide(&mut self, value: u64) {
+        self.words.push(value as u32);
+        self.words.push((value >> 32) as u32);
+    }
+
+    /// Begins an instruction whose first operand is where its result goes: the
+    /// home of a new entry of the stack. The operands have been taken.
+    fn start_result(&mut self, handler: Handler, wide: bool) -> Step<usize> {
+        let start = self.start(handler);
+        let home = self.push_temporary(wide)?;
+        self.place(home);
+        Ok(start)
+    }
+
+    /// Ends an instruction begun by [`Translator::start_result`].
+    fn end_result(&mut self, start: usize, branches: Option<[Handler; 2]>) {
+        self.last = Some(Last {
+            start,
+            end: self.words.len(),
+            result: start + HANDLER_WORDS,
+            branches,
+        });
+    }
+
+    // The operand stack.
+
+    fn grow_frame(&mut self, beyond: i32) -> Step {
+        let end = i64::from(self.top) + i64::from(beyond);
+        if end > LIMIT as i64 {
+            return Err(Stop::new("the frame is too large for the interpreter"));
+        }
+        self.frame = self.frame.max(end as i32);
+        Ok(())
+    }
+
+    fn push_entry(&mut self, kind: Kind, wide: bool) -> Step<i32> {
+        let home = self.top;
+        self.stack.push(Entry { kind, home, wide });
+        self.top += if wide { 2 * SLOT } else { SLOT };
+        self.grow_frame(0)?;
+        Ok(home)
+    }
+
+    fn push_temporary(&mut self, wide: bool) -> Step<i32> {
+        self.push_entry(Kind::Temporary, wide)
+    }
+
+    fn push_constant(&mut self, value: u64) -> Step {
+        self.push_entry(Kind::Constant(value), false)?;
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Entry {
+        let entry = self
+            .stack
+            .pop()
+            .expect("a validated body never pops an empty stack");
+        self.settled = self.settled.min(self.stack.len());
+        self.top = entry.home;
+        if let Kind::Local(index) = entry.kind {
+            self.locals[index as usize].readers -= 1;
+        }
+        entry
+    }
+
+    /// Forgets entries down to `height`.
+    fn truncate(&mut self, height: usize) {
+        while self.stack.len() > height {
+            self.pop();
+        }
+    }
+
+    /// The slot of an entry that was taken; constants are written to its home.
+    fn slot_of(&mut self, entry: Entry) -> i32 {
+        match entry.kind {
+            Kind::Temporary => entry.home,
+            Kind::Local(index) => self.locals[index as usize].place,
+            Kind::Constant(value) => {
+                self.write_constant(entry.home, value);
+                entry.home
+            }
+        }
+    }
+
+    fn pop_slot(&mut self) -> i32 {
+        let entry = self.pop();
+        self.slot_of(entry)
+    }
+
+    fn write_constant(&mut self, to: i32, value: u64) {
+        match u32::try_from(value) {
+            Ok(value) => {
+                self.start(op::constant32);
+                self.place(to);
+                self.word(value);
+            }
+            Err(_) => {
+                self.start(op::constant64);
+                self.place(to);
+                self.wide(value);
+            }
+        }
+    }
+
+    /// Writes an entry to a slot, if it is not there.
+    fn copy_to(&mut self, to: i32, entry: Entry) {
+        let from = match entry.kind {
+            Kind::Temporary => entry.home,
+            Kind::Local(index) => self.locals[index as usize].place,
+            Kind::Constant(value) => return self.write_constant(to, value),
+        };
+        if from != to {
+            self.start(if entry.wide { op::copy_wide } else { op::copy });
+            self.place(to);
+            self.place(from);
+        }
+    }
+
+    /// Makes an entry of the stack a temporary.
+    fn settle_entry(&mut self, index: usize) {
+        let entry = self.stack[index];
+        if let Kind::Local(local) = entry.kind {
+            self.locals[local as usize].readers -= 1;
+        }
+        self.copy_to(entry.home, entry);
+        self.stack[index].kind = Kind::Temporary;
+    }
+
+    /// Saves all entries that stand for locals.
+    fn settle_locals(&mut self) {
+        for index in self.settled..self.stack.len() {
+            if let Kind::Local(_) = self.stack[index].kind {
+                self.settle_entry(index);
+            }
+        }
+        self.settled = self.stack.len();
+    }
+
+    /// Makes the top `count` entries temporaries, in their homes.
+    fn settle_top(&mut self, count: usize) {
+        let start = self.stack.len() - count;
+        self.moves.clear();
+        for index in start..self.stack.len() {
+            let entry = self.stack[index];
+            match entry.kind {
+                Kind::Temporary => {}
+                Kind::Local(local) => {
+                    self.locals[local as usize].readers -= 1;
+                    self.moves.push((entry.home, entry));
+                    self.stack[index].kind = Kind::Temporary;
+                }
+                Kind::Constant(_) => self.settle_entry(index),
+            }
+        }
+        self.write_moves();
+    }
+
+    /// Writes the copies that were noted, in order, several at a time.
+    fn write_moves(&mut self) {
+        let moves = core::mem::take(&mut self.moves);
+        let mut rest = &moves[..];
+        while let Some((&(to, entry), others)) = rest.split_first() {
+            let run = rest
+                .iter()
+                .take(3)
+                .take_while(|(_, entry)| !entry.wide)
+                .count();
+            if run < 2 {
+                self.copy_to(to, entry);
+                rest = others;
+                continue;
+            }
+            self.start(if run == 3 { op::copy3 } else { op::copy2 });
+            for &(to, entry) in &rest[..run] {
+                let from = match entry.kind {
+                    Kind::Local(index) => self.locals[index as usize].place,
+                    _ => entry.home,
+                };
+                self.place(to);
+                self.place(from);
+            }
+            rest = &rest[run..];
+        }
+        self.moves = moves;
+        self.moves.clear();
+    }
+
+    /// Before a local is assigned: saves what stands for its old value.
+    fn save_readers(&mut self, local: u32) {
+        /// Entries looked at before all are saved: bounds the time per assignment.
+        const NEAR: usize = 16;
+        let near = self.stack.len().saturating_sub(NEAR).max(self.settled);
+        for index in (near..self.stack.len()).rev() {
+            if self.locals[local as usize].readers == 0 {
+                return;
+            }
+            if self.stack[index].kind == Kind::Local(local) {
+                self.settle_entry(index);
+            }
+        }
+        if self.locals[local as usize].readers != 0 {
+            self.settle_locals();
+        }
+    }
+
+    // Locals.
+
+    fn local_get(&mut self, index: u32) -> Step {
+        let local = &mut self.locals[index as usize];
+        local.readers += 1;
+        let wide = local.wide;
+        self.push_entry(Kind::Local(index), wide)?;
+        Ok(())
+    }
+
+    fn local_set(&mut self, index: u32) -> Step {
+        let entry = self.pop();
+        self.assign(index, entry);
+        Ok(())
+    }
+
+    fn local_tee(&mut self, index: u32) -> Step {
+        let entry = self.pop();
+        self.assign(index, entry);
+        self.local_get(index)
+    }
+
+    /// Assigns an entry that was taken.
+    fn assign(&mut self, index: u32, entry: Entry) {
+        let place = self.locals[index as usize].place;
+        if entry.kind == Kind::Local(index) {
+            return;
+        }
+        if self.locals[index as usize].readers == 0
+            && entry.kind == Kind::Temporary
+            && let Some(last) = self.last
+            && last.end == self.words.len()
+            && self.words[last.result] == entry.home as u32
+        {
+            self.words[last.result] = place as u32;
+            // The result is no longer where the stack has its entries.
+            self.last = None;
+            return;
+        }
+        self.save_readers(index);
+        self.copy_to(place, entry);
+        self.last = None;
+    }
+
+    // Numbers.
+
+    fn unary<O: Unary>(&mut self) -> Step {
+        let a = self.pop_slot();
+        let start = self.start_result(number::unary::<O>, O::R::WIDE)?;
+        self.place(a);
+        self.end_result(start, None);
+        Ok(())
+    }
+
+    fn constant<V: Value>(&mut self, value: u64) {
+        if V::IMMEDIATE == 1 {
+            self.word(value as u32);
+        } else {
+            self.wide(value);
+        }
+    }
+
+    fn binary_with<O: Binary>(&mut self, branches: Option<[Handler; 4]>) -> Step {
+        let (b, a) = (self.pop(), self.pop());
+        match (a.kind, b.kind) {
+            (_, Kind::Constant(value)) => {
+                let a = self.slot_of(a);
+                let start = self.start_result(number::binary_si::<O>, O::R::WIDE)?;
+                self.place(a);
+                self.constant::<O::B>(value);
+                self.end_result(start, branches.map(|[_, _, yes, no]| [yes, no]));
+            }
+            (Kind::Constant(value), _) if branches.is_none() => {
+                let b = self.slot_of(b);
+                let start = self.start_result(number::binary_is::<O>, O::R::WIDE)?;
+                self.constant::<O::A>(value);
+                self.place(b);
+                self.end_result(start, None);
+            }
+            _ => {
+                let (a, b) = (self.slot_of(a), self.slot_of(b));
+                let start = self.start_result(number::binary_ss::<O>, O::R::WIDE)?;
+                self.place(a);
+                self.place(b);
+                self.end_result(start, branches.map(|[yes, no, _, _]| [yes, no]));
+            }
+        }
+        Ok(())
+    }
+
+    fn binary<O: Binary>(&mut self) -> Step {
+        self.binary_with::<O>(None)
+    }
+
+    fn compare<C: Compare>(&mut self) -> Step {
+        self.binary_with::<Test<C>>(Some([
+            number::branch_ss::<C, true>,
+            number::branch_ss::<C, false>,
+            number::branch_si::<C, true>,
+            number::branch_si::<C, false>,
+        ]))
+    }
+
+    fn ternary<O: Ternary>(&mut self) -> Step {
+        let (c, b, a) = (self.pop_slot(), self.pop_slot(), self.pop_slot());
+        let start = self.start_result(number::ternary::<O>, true)?;
+        self.place(a);
+        self.place(b);
+        self.place(c);
+        self.end_result(start, None);
+        Ok(())
+    }
+
+    fn try_unary<O: TryUnary>(&mut self) -> Step {
+        let a = self.pop_slot();
+        let start = self.start_result(number::try_unary::<O>, O::R::WIDE)?;
+        self.place(a);
+        self.end_result(start, None);
+        Ok(())
+    }
+
+    fn try_binary<O: TryBinary>(&mut self) -> Step {
+        let (b, a) = (self.pop(), self.pop());
+        if let Kind::Constant(value) = b.kind {
+            let a = self.slot_of(a);
+            let start = self.start_result(number::try_binary_si::<O>, O::R::WIDE)?;
+            self.place(a);
+            self.constant::<O::A>(value);
+            self.end_result(start, None);
+            return Ok(());
+        }
+        let (a, b) = (self.slot_of(a), self.slot_of(b));
+        let start = self.start_result(number::try_binary_ss::<O>, O::R::WIDE)?;
+        self.place(a);
+        self.place(b);
+        self.end_result(start, None);
+        Ok(())
+    }
+
+    // Instructions whose NaNs are made canonical in deterministic engines.
+
+    fn nan_unary<O: Unary, K: Canonicalize<O::R>>(&mut self) -> Step {
+        if self.input.tunables.deterministic {
+            self.unary::<Canonical<O, K>>()
+        } else {
+            self.unary::<O>()
+        }
+    }
+
+    fn nan_binary<O: Binary, K: Canonicalize<O::R>>(&mut self) -> Step {
+        if self.input.tunables.deterministic {
+            self.binary::<Canonical<O, K>>()
+        } else {
+            self.binary::<O>()
+        }
+    }
+
+    fn nan_ternary<O: Ternary, K: Canonicalize<crate::value::V128>>(&mut self) -> Step {
+        if self.input.tunables.deterministic {
+            self.ternary::<Canonical<O, K>>()
+        } else {
+            self.ternary::<O>()
+        }
+    }
+
+    fn float_unary<O: Unary>(&mut self) -> Step
+    where
+        Number: Canonicalize<O::R>,
+    {
+        self.nan_unary::<O, Number>()
+    }
+
+    fn float_binary<O: Binary>(&mut self) -> Step
+    where
+        Number: Canonicalize<O::R>,
+    {
+        self.nan_binary::<O, Number>()
+    }
+
+    fn singles_unary<O: Unary>(&mut self) -> Step
+    where
+        Singles: Canonicalize<O::R>,
+    {
+        self.nan_unary::<O, Singles>()
+    }
+
+    fn singles_binary<O: Binary>(&mut self) -> Step
+    where
+        Singles: Canonicalize<O::R>,
+    {
+        self.nan_binary::<O, Singles>()
+    }
+
+    fn singles_ternary<O: Ternary>(&mut self) -> Step {
+        self.nan_ternary::<O, Singles>()
+    }
+
+    fn doubles_unary<O: Unary>(&mut self) -> Step
+    where
+        Doubles: Canonicalize<O::R>,
+    {
+        self.nan_unary::<O, Doubles>()
+    }
+
+    fn doubles_binary<O: Binary>(&mut self) -> Step
+    where
+        Doubles: Canonicalize<O::R>,
+    {
+        self.nan_binary::<O, Doubles>()
+    }
+
+    fn doubles_ternary<O: Ternary>(&mut self) -> Step {
+        self.nan_ternary::<O, Doubles>()
+    }
+
+    // Lanes.
+
+    fn extract<O: Extract>(&mut self, lane: u8) -> Step {
+        let a = self.pop_slot();
+        let start = self.start_result(crate::handlers::vector::extract::<O>, O::R::WIDE)?;
+        self.place(a);
+        self.word(lane.into());
+        self.end_result(start, None);
+        Ok(())
+    }
+
+    fn replace<O: Replace>(&mut self, lane: u8) -> Step {
+        let (b, a) = (self.pop_slot(), self.pop_slot());
+        let start = self.start_result(crate::handlers::vector::replace::<O>, true)?;
+        self.place(a);
+        self.place(b);
+        self.word(lane.into());
+        self.end_result(start, None);
+        Ok(())
+    }
+
+    /// The function type of a type index.
+    fn type_at(&self, index: TypeIndex) -> &'a FuncType {
+        self.module.func_type_at(index)
+    }
+}

@@ -1,0 +1,159 @@
+//! How do values lie in slots and in instructions?
+//!
+//! This file holds unsafe code: slots and operands are raw memory.
+//!
+//! A slot is 8 bytes. Narrow values are zero-extended and always written whole,
+//! so that a read of the whole slot finds one store to take them from. Of a
+//! narrow value only the low half is looked at: nothing is assumed of the rest.
+//! A vector takes two slots, its lanes in little-endian order on every machine.
+
+use crate::dispatch::{Fp, Ip};
+
+/// A vector: its bytes, lane 0 first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct V128(pub(crate) [u8; 16]);
+
+/// A type of values that handlers read and write.
+pub(crate) trait Value: Copy {
+    /// Whether it takes two slots.
+    const WIDE: bool = false;
+    /// Operands that a constant takes.
+    const IMMEDIATE: usize;
+
+    /// Reads the slot at `offset` bytes from the frame pointer.
+    ///
+    /// # Safety
+    ///
+    /// The slot lies in the frame.
+    unsafe fn read(fp: Fp, offset: i32) -> Self;
+
+    /// Writes the slot at `offset` bytes from the frame pointer.
+    ///
+    /// # Safety
+    ///
+    /// The slot lies in the frame.
+    unsafe fn write(self, fp: Fp, offset: i32);
+
+    /// Reads a constant at the operand at `ip`.
+    ///
+    /// # Safety
+    ///
+    /// [`Value::IMMEDIATE`] operands follow.
+    unsafe fn immediate(ip: Ip) -> Self;
+}
+
+/// The slot at `offset` bytes from the frame pointer.
+#[inline(always)]
+pub(crate) fn slot(fp: Fp, offset: i32) -> *mut u64 {
+    fp.wrapping_byte_offset(offset as isize)
+}
+
+/// Two operands as one number.
+///
+/// # Safety
+///
+/// Two operands follow.
+#[inline(always)]
+pub(crate) unsafe fn wide_immediate(ip: Ip) -> u64 {
+    // SAFETY: the caller's.
+    let words = unsafe { ip.cast::<u64>().read_unaligned() };
+    // Written by halves, low half first.
+    if cfg!(target_endian = "big") {
+        words.rotate_left(32)
+    } else {
+        words
+    }
+}
+
+macro_rules! narrow {
+    ($($ty:ty, $from:expr, $to:expr;)*) => {
+        $(impl Value for $ty {
+            const IMMEDIATE: usize = 1;
+
+            #[inline(always)]
+            unsafe fn read(fp: Fp, offset: i32) -> Self {
+                // SAFETY: the caller's.
+                $from(unsafe { slot(fp, offset).read() } as u32)
+            }
+
+            #[inline(always)]
+            unsafe fn write(self, fp: Fp, offset: i32) {
+                // SAFETY: the caller's.
+                unsafe { slot(fp, offset).write(u64::from($to(self))) }
+            }
+
+            #[inline(always)]
+            unsafe fn immediate(ip: Ip) -> Self {
+                // SAFETY: the caller's.
+                $from(unsafe { ip.read() })
+            }
+        })*
+    };
+}
+
+narrow! {
+    u32, core::convert::identity, core::convert::identity;
+    i32, |bits: u32| bits as i32, |value: i32| value as u32;
+    f32, f32::from_bits, f32::to_bits;
+    bool, |bits: u32| bits != 0, u32::from;
+}
+
+macro_rules! whole {
+    ($($ty:ty, $from:expr, $to:expr;)*) => {
+        $(impl Value for $ty {
+            const IMMEDIATE: usize = 2;
+
+            #[inline(always)]
+            unsafe fn read(fp: Fp, offset: i32) -> Self {
+                // SAFETY: the caller's.
+                $from(unsafe { slot(fp, offset).read() })
+            }
+
+            #[inline(always)]
+            unsafe fn write(self, fp: Fp, offset: i32) {
+                // SAFETY: the caller's.
+                unsafe { slot(fp, offset).write($to(self)) }
+            }
+
+            #[inline(always)]
+            unsafe fn immediate(ip: Ip) -> Self {
+                // SAFETY: the caller's.
+                $from(unsafe { wide_immediate(ip) })
+            }
+        })*
+    };
+}
+
+whole! {
+    u64, core::convert::identity, core::convert::identity;
+    i64, |bits: u64| bits as i64, |value: i64| value as u64;
+    f64, f64::from_bits, f64::to_bits;
+}
+
+impl Value for V128 {
+    const WIDE: bool = true;
+    const IMMEDIATE: usize = 4;
+
+    #[inline(always)]
+    unsafe fn read(fp: Fp, offset: i32) -> Self {
+        // SAFETY: the caller's; both slots of a vector lie in the frame.
+        unsafe { slot(fp, offset).cast::<V128>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn write(self, fp: Fp, offset: i32) {
+        // SAFETY: as in `read`.
+        unsafe { slot(fp, offset).cast::<V128>().write(self) }
+    }
+
+    #[inline(always)]
+    unsafe fn immediate(ip: Ip) -> Self {
+        let mut bytes = [0; 16];
+        for (i, chunk) in bytes.chunks_exact_mut(4).enumerate() {
+            // SAFETY: the caller's.
+            chunk.copy_from_slice(&unsafe { ip.add(i).read() }.to_le_bytes());
+        }
+        V128(bytes)
+    }
+}
