@@ -415,7 +415,7 @@ pub(crate) fn create_table(
         table::check_new(ty, limiter)?;
     }
     let table = VmTable::new(ty, value)?;
-    store.tables.push(Box::new(table));
+    store.tables.push(table);
     Ok(store.tables.len() - 1)
 }
 

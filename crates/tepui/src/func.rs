@@ -649,6 +649,7 @@ macro_rules! tuples {
         // SAFETY: reads and writes each value in order, as the convention says.
         #[allow(non_snake_case, reason = "one name for the type and its value")]
         #[allow(unused_variables, reason = "the empty tuple uses none")]
+        #[allow(clippy::unused_unit, reason = "the empty tuple is one")]
         unsafe impl<$($name: WasmTy),*> WasmParams for ($($name,)*) {
             const USES_VECTORS: bool = false $(|| $name::USES_VECTORS)*;
             const COUNT: usize = {

@@ -292,7 +292,7 @@ unsafe extern "C" fn dynamic_entry<T: 'static>(
         unsafe {
             let mut cursor = Cursor::new(PARAMETERS, image, overflow_of(callee));
             for ty in ty.params() {
-                values.push(Val::read(&mut *store, &mut cursor, &ty));
+                values.push(Val::read(&*store, &mut cursor, &ty));
             }
         }
         for ty in ty.results() {

@@ -4,6 +4,13 @@ use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+/// What the threads have computed so far.
+struct Done<R, E> {
+    results: Vec<Option<R>>,
+    /// Of the lowest index that failed.
+    error: Option<(usize, E)>,
+}
+
 /// Computes `work` for each index below `count`, on at most `threads` threads
 /// (this one included), and returns the results in order.
 ///
@@ -26,8 +33,10 @@ pub(crate) fn try_map<R: Send, E: Send>(
     }
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
-    let done: Mutex<(Vec<Option<R>>, Option<(usize, E)>)> =
-        Mutex::new(((0..count).map(|_| None).collect(), None));
+    let done = Mutex::new(Done {
+        results: (0..count).map(|_| None).collect(),
+        error: None,
+    });
     let run = || {
         // Results are handed over in batches: the lock is taken seldom.
         let mut batch = Vec::new();
@@ -47,12 +56,15 @@ pub(crate) fn try_map<R: Send, E: Send>(
         }
         let mut done = done.lock().unwrap_or_else(|poison| poison.into_inner());
         for (index, result) in batch {
-            done.0[index] = Some(result);
+            done.results[index] = Some(result);
         }
         if let Some((index, e)) = error
-            && done.1.as_ref().is_none_or(|(lowest, _)| index < *lowest)
+            && done
+                .error
+                .as_ref()
+                .is_none_or(|(lowest, _)| index < *lowest)
         {
-            done.1 = Some((index, e));
+            done.error = Some((index, e));
         }
     };
     std::thread::scope(|scope| {
@@ -64,12 +76,12 @@ pub(crate) fn try_map<R: Send, E: Send>(
         }
         run();
     });
-    let (results, error) = done
+    let done = done
         .into_inner()
         .unwrap_or_else(|poison| poison.into_inner());
-    match error {
+    match done.error {
         Some((_, error)) => Err(error),
-        None => Ok(results.into_iter().flatten().collect()),
+        None => Ok(done.results.into_iter().flatten().collect()),
     }
 }
 

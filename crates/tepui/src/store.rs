@@ -141,7 +141,7 @@ pub(crate) struct StoreOpaque {
     stack: NonNull<VmStack>,
     pub(crate) instances: Vec<OwnedInstance>,
     pub(crate) memories: Vec<MemoryEntry>,
-    pub(crate) tables: Vec<Box<VmTable>>,
+    pub(crate) tables: Vec<VmTable>,
     pub(crate) globals: Vec<GlobalEntry>,
     pub(crate) extern_refs: ExternRefTable,
     host_contexts: Vec<OwnedHostContext>,
@@ -234,7 +234,7 @@ impl StoreOpaque {
 
     /// Binds a host function to this store.
     pub(crate) fn bind(&mut self, host: &Arc<HostFunc>) -> NonNull<VmFuncRef> {
-        let context = VmHostContext::new(self.vm, host.clone());
+        let context = VmHostContext::allocate(self.vm, host.clone());
         let func_ref = context.func_ref();
         self.host_contexts.push(context);
         func_ref

@@ -119,10 +119,6 @@ impl ExternRef {
     /// # Errors
     ///
     /// When the store has 2<sup>32</sup> − 1 references already.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "an externref only exists as a handle into its store"
-    )]
     pub fn new(
         mut store: impl AsContextMut,
         value: impl Any + Send + Sync,

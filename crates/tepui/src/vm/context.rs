@@ -143,7 +143,7 @@ pub(crate) struct VmHostContext {
 
 impl VmHostContext {
     /// Allocates the context of `host` in the store of `store_context`.
-    pub(crate) fn new(
+    pub(crate) fn allocate(
         store_context: NonNull<VmStoreContext>,
         host: Arc<HostFunc>,
     ) -> OwnedHostContext {
@@ -216,7 +216,7 @@ impl OwnedHostContext {
 
 impl Drop for OwnedHostContext {
     fn drop(&mut self) {
-        // SAFETY: allocated by a box in `VmHostContext::new`; dropped once.
+        // SAFETY: allocated by a box in `VmHostContext::allocate`; dropped once.
         drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }

@@ -574,7 +574,10 @@ fn imported_memories_of_every_style() {
                 exporter.get_memory(&mut store, "m").unwrap().into()
             };
             let users: Vec<_> = (0..2)
-                .map(|_| tepui::Instance::new(&mut store, &module, &[memory.clone()]).unwrap())
+                .map(|_| {
+                    tepui::Instance::new(&mut store, &module, std::slice::from_ref(&memory))
+                        .unwrap()
+                })
                 .collect();
             for round in 1..4 {
                 for user in &users {

@@ -231,7 +231,7 @@ fn handles_with_the_wrong_store() {
             let text = format!("(module (import \"\" \"\" {ty}))");
             let importer = Module::new(&other_engine, text).unwrap();
             refused("Instance::new", || {
-                Instance::new(&mut other, &importer, &[item.clone()])
+                Instance::new(&mut other, &importer, std::slice::from_ref(item))
             });
         }
     }
@@ -368,7 +368,7 @@ fn a_lender_that_changes_stores() {
         type Data = ();
         fn as_context(&self) -> tepui::StoreContext<'_, ()> {
             self.2.set(self.2.get() + 1);
-            if self.2.get() % 2 == 0 {
+            if self.2.get().is_multiple_of(2) {
                 self.0.as_context()
             } else {
                 self.1.as_context()
@@ -378,7 +378,7 @@ fn a_lender_that_changes_stores() {
     impl tepui::AsContextMut for Two {
         fn as_context_mut(&mut self) -> tepui::StoreContextMut<'_, ()> {
             self.2.set(self.2.get() + 1);
-            if self.2.get() % 2 == 0 {
+            if self.2.get().is_multiple_of(2) {
                 self.0.as_context_mut()
             } else {
                 self.1.as_context_mut()
@@ -415,7 +415,8 @@ fn a_lender_that_changes_stores() {
             }));
             outcomes[usize::from(outcome.unwrap_or(false))] += 1;
         }
-        two.2.set(two.2.get() + usize::from(two.2.get() % 3 == 0));
+        two.2
+            .set(two.2.get() + usize::from(two.2.get().is_multiple_of(3)));
     }
     assert!(outcomes[0] > 0 && outcomes[1] > 0, "{outcomes:?}");
 }

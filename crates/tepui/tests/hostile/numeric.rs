@@ -91,7 +91,7 @@ fn binary<A: Number, R: Number>(engine: &Engine, values: &[A], operators: &[Bina
             .unwrap();
         };
         function(
-            format!("{name}"),
+            name.to_string(),
             &format!("(param {a} {a})"),
             format!("({name} (local.get 0) (local.get 1))"),
         );
