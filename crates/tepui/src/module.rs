@@ -206,6 +206,55 @@ fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     Ok(Cow::Borrowed(bytes))
 }
 
+/// The module without the custom sections of debug information that follow the
+/// code: often most of the file, and nothing that running it needs. Offsets of
+/// instructions stay as they are.
+fn without_debug_information(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const HEADER: usize = 8;
+    const CUSTOM: u8 = 0;
+    const CODE: u8 = 10;
+    let mut kept = Vec::new();
+    let mut after_code = false;
+    let mut position = HEADER;
+    let mut copied = 0;
+    while let Some(&id) = bytes.get(position) {
+        // The module was decoded: sections are whole, sizes are numbers.
+        let Some((size, content)) = leb128(bytes, position + 1) else {
+            return Cow::Borrowed(bytes);
+        };
+        let end = content + size;
+        after_code |= id == CODE;
+        let is_debug = id == CUSTOM
+            && leb128(bytes, content)
+                .and_then(|(length, name)| bytes.get(name..name + length))
+                .is_some_and(|name| name.starts_with(b".debug_"));
+        if after_code && is_debug {
+            kept.extend_from_slice(&bytes[copied..position]);
+            copied = end;
+        }
+        position = end;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(bytes);
+    }
+    kept.extend_from_slice(&bytes[copied..]);
+    Cow::Owned(kept)
+}
+
+/// An unsigned 32-bit number in LEB128, and the position after it.
+fn leb128(bytes: &[u8], mut position: usize) -> Option<(usize, usize)> {
+    let mut value = 0;
+    for shift in (0..35).step_by(7) {
+        let byte = *bytes.get(position)?;
+        position += 1;
+        value |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((value, position));
+        }
+    }
+    None
+}
+
 /// Decodes and validates, holding the engine's types only as long as needed.
 fn decode(engine: &Engine, bytes: &[u8]) -> Result<Decoded> {
     let (module, bodies) = Decoded::decode_with(bytes, engine.features(), &mut |register| {
@@ -331,7 +380,7 @@ impl ModuleInner {
         let compiler = self.engine.compiler(self.engine.preferred())?;
         let contents = tepui_image::ImageContents {
             target: compiler.target(),
-            module: &self.bytes,
+            module: &without_debug_information(&self.bytes),
             code: &[tepui_image::CodeContents {
                 tier: compiler.name(),
                 fingerprint: &self.engine.image_fingerprint(compiler),
@@ -377,6 +426,9 @@ impl ModuleInner {
 /// Images: modules compiled ahead of time.
 impl Module {
     /// The module with its code, to be loaded with [`Module::deserialize`].
+    ///
+    /// Debug information (custom sections `.debug_…` after the code) is left
+    /// out.
     ///
     /// # Errors
     ///
@@ -524,5 +576,44 @@ impl Module {
         let module = Module::assemble(engine, wasm, module);
         module.inner.publish(variant, plan, code)?;
         Ok(module)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_leave_debug_information_out() {
+        let custom = |name: &str, content: &[u8]| {
+            let mut section = vec![0, (1 + name.len() + content.len()) as u8, name.len() as u8];
+            section.extend_from_slice(name.as_bytes());
+            section.extend_from_slice(content);
+            section
+        };
+        // One function that does nothing, with a section before the code.
+        let mut start = b"\0asm\x01\0\0\0".to_vec();
+        start.extend(custom(".debug_early", b"kept"));
+        start.extend([1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0]);
+        start.extend([10, 4, 1, 2, 0, 0x0b]);
+        let with = [
+            start.clone(),
+            custom(".debug_info", b"dropped"),
+            custom("producers", b"\0"),
+            custom(".debug_line", &[7; 100]),
+            custom(".debug_str", b""),
+        ]
+        .concat();
+        let without = [start.clone(), custom("producers", b"\0")].concat();
+        assert_eq!(*without_debug_information(&with), without);
+        assert!(matches!(
+            without_debug_information(&without),
+            Cow::Borrowed(_)
+        ));
+        let engine = Engine::default();
+        let image = Module::new(&engine, &with).unwrap().serialize().unwrap();
+        // SAFETY: made just now.
+        let loaded = unsafe { Module::deserialize(&engine, image) }.unwrap();
+        assert_eq!(loaded.binary(), without);
     }
 }
