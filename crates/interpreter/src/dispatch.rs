@@ -24,14 +24,20 @@ pub(crate) type Handler = unsafe extern "C" fn(Ip, Fp, *mut u8, usize, Ctx, *mut
 pub(crate) const HANDLER_WORDS: usize = size_of::<usize>() / 4;
 
 /// What a handler answers.
+///
+/// A number and not an enumeration: from a type with one value the optimizer
+/// would know the answer of every handler, make it a constant, and so a call
+/// with something left to do of what must be a jump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Signal {
+#[repr(transparent)]
+pub(crate) struct Signal(u32);
+
+impl Signal {
     /// The run is over; the state says how.
-    Exit,
+    pub(crate) const EXIT: Signal = Signal(0);
     /// The loop is to call the next handler.
     #[cfg(not(tail_dispatch))]
-    Continue,
+    pub(crate) const CONTINUE: Signal = Signal(1);
 }
 
 /// What handlers pass on.
@@ -86,7 +92,7 @@ impl Regs {
     pub(crate) unsafe fn go(self) -> Signal {
         // SAFETY: the state outlives the run.
         unsafe { (*self.state).regs = self };
-        Signal::Continue
+        Signal::CONTINUE
     }
 
     /// Goes on behind the instruction at hand, which has `operands` operands.
@@ -188,7 +194,7 @@ impl Regs {
     }
 }
 
-/// Runs until a handler answers [`Signal::Exit`].
+/// Runs until a handler answers [`Signal::EXIT`].
 ///
 /// # Safety
 ///
@@ -197,10 +203,10 @@ impl Regs {
 pub(crate) unsafe fn run(regs: Regs) {
     // SAFETY: the caller's.
     let signal = unsafe { regs.go() };
-    debug_assert_eq!(signal, Signal::Exit);
+    debug_assert_eq!(signal, Signal::EXIT);
 }
 
-/// Runs until a handler answers [`Signal::Exit`].
+/// Runs until a handler answers [`Signal::EXIT`].
 ///
 /// # Safety
 ///
@@ -212,7 +218,7 @@ pub(crate) unsafe fn run(mut regs: Regs) {
         let signal = unsafe {
             handler_at(regs.ip)(regs.ip, regs.fp, regs.mem, regs.len, regs.ctx, regs.state)
         };
-        if signal == Signal::Exit {
+        if signal == Signal::EXIT {
             return;
         }
         // SAFETY: the state outlives the run, and the handler has written it.

@@ -295,7 +295,7 @@ unsafe fn replace_native(r: Regs, code: *const u8, ctx: Ctx) -> Signal {
                 type_index,
                 slots,
             });
-            return Signal::Exit;
+            return Signal::EXIT;
         }
         r.publish();
         let call = NativeCall {
@@ -376,7 +376,7 @@ handlers! {
     /// Ends the run.
     fn exit(r) {
         (*r.state).outcome = Outcome::Returned;
-        Signal::Exit
+        Signal::EXIT
     }
 
     /// Takes the context from the frame: a call has come back from another

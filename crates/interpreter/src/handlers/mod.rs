@@ -68,7 +68,7 @@ unsafe extern "C" fn trapped(ip: Ip, fp: Fp, state: *mut State, trap: Trap) -> S
         (*state).fp = fp;
         (*state).outcome = Outcome::Trap(trap);
     }
-    Signal::Exit
+    Signal::EXIT
 }
 
 /// Ends the run: the runtime knows why.
@@ -77,7 +77,7 @@ unsafe extern "C" fn trapped(ip: Ip, fp: Fp, state: *mut State, trap: Trap) -> S
 unsafe extern "C" fn raised(state: *mut State) -> Signal {
     // SAFETY: the state of the run.
     unsafe { (*state).outcome = Outcome::Raised };
-    Signal::Exit
+    Signal::EXIT
 }
 
 impl Regs {
