@@ -31,8 +31,8 @@ pub struct Engine {
 struct EngineInner {
     config: Config,
     types: RwLock<TypeRegistry>,
-    /// For memories with guard pages; `None` where they cannot be had.
-    guarded: Option<Box<dyn Compiler>>,
+    /// For memories with guard pages. Compilers are made when first needed.
+    guarded: OnceLock<Box<dyn Compiler>>,
     /// For memories that are checked explicitly.
     checked: OnceLock<Box<dyn Compiler>>,
     tunables: Tunables,
@@ -86,14 +86,15 @@ impl Engine {
         } else {
             tunables.checked()
         };
-        let guarded = if tunables.memory_reservation > 0 {
-            Some(compiler(config, tunables)?)
-        } else {
-            None
-        };
-        let checked = OnceLock::new();
-        if guarded.is_none() {
-            let _ = checked.set(compiler(config, tunables)?);
+        let (guarded, checked) = (OnceLock::new(), OnceLock::new());
+        if config.strategy != Strategy::Interpreter {
+            // Made at once, so that what is missing is said here.
+            let preferred = if tunables.memory_reservation > 0 {
+                &guarded
+            } else {
+                &checked
+            };
+            let _ = preferred.set(compiler(config, tunables)?);
         }
         Ok(Engine {
             inner: Arc::new(EngineInner {
@@ -227,7 +228,7 @@ impl Engine {
 
     /// The variant that is compiled unless a memory asks for the other.
     pub(crate) fn preferred(&self) -> Variant {
-        if self.inner.guarded.is_some() {
+        if self.inner.tunables.memory_reservation > 0 {
             Variant::Guarded
         } else {
             Variant::Checked
@@ -240,15 +241,31 @@ impl Engine {
     ///
     /// When it cannot be made for this machine.
     pub(crate) fn compiler(&self, variant: Variant) -> Result<&dyn Compiler> {
-        match (variant, &self.inner.guarded) {
-            (Variant::Guarded, Some(compiler)) => Ok(&**compiler),
-            _ => {
-                if let Some(compiler) = self.inner.checked.get() {
-                    return Ok(&**compiler);
-                }
-                let compiler = compiler(&self.inner.config, self.inner.tunables.checked())?;
-                Ok(&**self.inner.checked.get_or_init(|| compiler))
-            }
+        let cell = match self.existing(variant) {
+            Variant::Guarded => &self.inner.guarded,
+            Variant::Checked => &self.inner.checked,
+        };
+        if let Some(compiler) = cell.get() {
+            return Ok(&**compiler);
+        }
+        let compiler = compiler(&self.inner.config, self.tunables_of(variant))?;
+        Ok(&**cell.get_or_init(|| compiler))
+    }
+
+    /// The variant that stands for this one: without guarded memories there is
+    /// only the other.
+    fn existing(&self, variant: Variant) -> Variant {
+        match self.preferred() {
+            Variant::Guarded => variant,
+            Variant::Checked => Variant::Checked,
+        }
+    }
+
+    /// The tunables of a variant.
+    pub(crate) fn tunables_of(&self, variant: Variant) -> Tunables {
+        match self.existing(variant) {
+            Variant::Guarded => self.inner.tunables,
+            Variant::Checked => self.inner.tunables.checked(),
         }
     }
 

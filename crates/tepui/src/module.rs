@@ -312,9 +312,9 @@ impl ModuleInner {
         }
         #[cfg(feature = "interpreter")]
         if self.engine.interprets() {
-            let compiler = self.engine.compiler(variant)?;
-            let plan = Plan::new(&self.module, compiler.target(), compiler.tunables());
-            let code = ModuleCode::interpret(&self.engine, self, plan, compiler.tunables())?;
+            let tunables = self.engine.tunables_of(variant);
+            let plan = Plan::new(&self.module, code::TARGET, &tunables);
+            let code = ModuleCode::interpret(&self.engine, self, plan, &tunables)?;
             return Ok(cell.get_or_init(|| code).clone());
         }
         let (plan, image) = self.compile(variant)?;

@@ -395,7 +395,10 @@ impl StoreOpaque {
         if let Some(stack) = self.slot_stack {
             return Ok(stack.as_ptr());
         }
-        let bytes = self.engine.max_wasm_stack().saturating_mul(2);
+        // Slots are larger than what compiled code keeps on the native stack.
+        // What is never reached costs address space only.
+        const MOST: usize = 256 << 20;
+        let bytes = self.engine.max_wasm_stack().saturating_mul(2).min(MOST);
         let stack = Box::new(crate::interpreter::new_slot_stack(bytes)?);
         let stack = NonNull::from(Box::leak(stack));
         self.slot_stack = Some(stack);

@@ -24,8 +24,19 @@
 //!
 //! # What real programs do
 //!
-//! Counted by `examples/count.rs` over QuickJS, SQLite, ripgrep, zstd, jaq and
-//! eight Rust programs; see there.
+//! Counts by `examples/count.rs` over QuickJS, SQLite, zstd, ripgrep, jaq and five
+//! Rust programs, 4.2 million instructions, each once where it stands:
+//!
+//! | instructions | share | what is made of them |
+//! |---|---|---|
+//! | `local.get` | 26.8 % | nothing: operands name locals |
+//! | constants | 14.7 % | nothing: operands of arithmetic, comparisons, stores, returns |
+//! | `block`, `loop`, `end`, `else`, `br` | 11.7 % | nothing but the jumps |
+//! | arithmetic | 9.7 % | one instruction; 7.1 % have a constant on the right |
+//! | loads, stores | 12.8 % | one instruction; 6.0 % load at a local, 1.3 % store a constant |
+//! | `local.set`, `local.tee` | 9.7 % | 6.7 % follow the instruction that makes the value: nothing |
+//! | comparison or `eqz`, then a branch | 4.0 % | one instruction; 1.9 % compare with a constant |
+//! | calls | 2.7 % | one instruction; arguments are computed in place |
 
 mod call;
 mod control;
