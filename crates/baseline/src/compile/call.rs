@@ -1,0 +1,449 @@
+//! How are functions called? Arguments and results under the convention, direct
+//! and indirect calls, tail calls, the overflow area, and builtins.
+
+use tepui_abi::builtin::Builtin;
+use tepui_abi::convention::{self, Location, Representation};
+use tepui_abi::layout::{FuncRefLayout, ImportedFunctionLayout};
+use tepui_abi::slots::SlotGeometry;
+use tepui_abi::stack::StackLayout;
+use tepui_abi::{Batch, Relocation, RelocationKind, Trap};
+use tepui_module::{DefinedFuncIndex, FuncIndex, HeapType, TableIndex, TypeIndex, TypeLookup};
+
+use super::state::frame;
+use super::{Entry, Exit, Function, Place, Step, home_bytes, is_float, size_of};
+use crate::reg::Reg;
+use crate::x64::{self, Cc, Mem, Size, Src};
+
+/// What is called.
+#[derive(Clone, Copy)]
+enum Callee {
+    /// A function of the batch.
+    Direct(DefinedFuncIndex),
+    /// A function of this instance, by its slot stub.
+    Stub(DefinedFuncIndex),
+    /// An imported function, by the offset of its description in the context.
+    Import(u32),
+    /// The function whose reference is in the scratch register, with the trap
+    /// of a null one.
+    Reference(Option<Trap>),
+}
+
+/// Whether a call comes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallKind {
+    /// It comes back.
+    Ordinary,
+    /// It replaces the frame of its caller.
+    Tail,
+}
+
+impl Function<'_> {
+    // The overflow area.
+
+    /// Loads the address of the running stack object.
+    pub(super) fn load_stack_object(&mut self, dst: Reg) {
+        let store = self.in_context(self.plan.layout.store_context());
+        self.masm.load(Size::S64, dst, store);
+        let stack = Mem::at(dst, self.store_layout.stack() as i32);
+        self.masm.load(Size::S64, dst, stack);
+    }
+
+    pub(super) fn overflow(&self, stack: Reg, slot: u16) -> Mem {
+        let layout = StackLayout::new(self.plan.layout.target());
+        Mem::at(stack, layout.overflow_slot(u32::from(slot)) as i32)
+    }
+
+    /// Binds parameters to their registers, and loads the others from the
+    /// overflow area into their homes.
+    pub(super) fn load_parameters(&mut self) {
+        let assignment = convention::parameters(
+            self.plan.layout.target().architecture,
+            self.func_type
+                .params
+                .iter()
+                .map(|ty| Representation::of(*ty)),
+        );
+        // In this order nothing is overwritten that is still to be read.
+        for (i, location) in assignment.locations.iter().enumerate() {
+            let local = self.locals[i];
+            match *location {
+                Location::Integer(number) => {
+                    let dst = x64::BODY_PARAMS[number as usize];
+                    let src = x64::INT_PARAMS[number as usize];
+                    if local.repr == Representation::I32 || dst != src {
+                        self.masm.move_reg(size_of(local.repr), dst, src);
+                    }
+                    self.bind_local(i as u32, dst, true);
+                }
+                Location::Vector(number) | Location::Float(number) => {
+                    self.bind_local(i as u32, Reg::vector(number), true);
+                }
+                Location::Overflow(_) => {}
+            }
+        }
+        if assignment.overflow == 0 {
+            return;
+        }
+        self.load_stack_object(x64::SCRATCH);
+        for (i, location) in assignment.locations.iter().enumerate() {
+            if let Location::Overflow(slot) = *location {
+                let local = self.locals[i];
+                let mem = self.overflow(x64::SCRATCH, slot);
+                let carrier = if is_float(local.repr) {
+                    x64::VECTOR_SCRATCH
+                } else {
+                    x64::SCRATCH_2
+                };
+                self.load_home(local.repr, carrier, mem);
+                self.store_home(local.repr, carrier, frame(local.end));
+            }
+        }
+    }
+
+    // Calls.
+
+    /// Calls with the arguments on top of the stack.
+    fn emit_call(&mut self, ty: TypeIndex, callee: Callee, kind: CallKind) -> Step {
+        let module = self.module;
+        let func_type = module.func_type_at(ty);
+        let architecture = self.plan.layout.target().architecture;
+        let parameters = convention::parameters(
+            architecture,
+            func_type.params.iter().map(|ty| Representation::of(*ty)),
+        );
+        let start = self.stack.len() - func_type.params.len();
+        self.calls = true;
+        if kind == CallKind::Ordinary {
+            self.save_for_call(start);
+        }
+        if parameters.overflow > 0 {
+            self.load_stack_object(x64::SCRATCH_2);
+        }
+        let mut moves: [(Entry, Reg); 16] = [(
+            Entry {
+                place: Place::Const(0),
+                repr: Representation::I32,
+                end: 0,
+            },
+            x64::SCRATCH,
+        ); 16];
+        let mut count = 0;
+        for (i, location) in parameters.locations.iter().enumerate() {
+            let entry = self.stack[start + i];
+            let dst = match *location {
+                Location::Overflow(slot) => {
+                    let mem = self.overflow(x64::SCRATCH_2, slot);
+                    self.store_value(entry, mem);
+                    continue;
+                }
+                Location::Integer(number) => x64::INT_PARAMS[number as usize],
+                Location::Vector(number) | Location::Float(number) => Reg::vector(number),
+            };
+            moves[count] = (entry, dst);
+            count += 1;
+        }
+        self.move_all_keeping_scratch(&moves[..count]);
+        self.forget(start);
+
+        let context = self.context();
+        let layout = FuncRefLayout::new(self.plan.layout.target());
+        self.masm.mark();
+        match callee {
+            Callee::Direct(_) => self.masm.copy(x64::CALLEE_CONTEXT, context),
+            Callee::Stub(function) => {
+                let stubs = self.in_context(self.plan.layout.stub_base());
+                self.masm.load(Size::S64, x64::SCRATCH, stubs);
+                let offset = SlotGeometry::new(architecture).stub_offset(function.as_u32());
+                self.masm.alu(
+                    crate::x64::Alu::Add,
+                    Size::S64,
+                    x64::SCRATCH,
+                    x64::SCRATCH,
+                    Src::Imm(offset as i64),
+                );
+                self.masm.copy(x64::CALLEE_CONTEXT, context);
+            }
+            Callee::Import(import) => {
+                let import_layout = ImportedFunctionLayout::new(self.plan.layout.target());
+                let callee_context = self.in_context(import + import_layout.context());
+                self.masm
+                    .load(Size::S64, x64::CALLEE_CONTEXT, callee_context);
+                let code = self.in_context(import + import_layout.code());
+                self.masm.load(Size::S64, x64::SCRATCH, code);
+            }
+            Callee::Reference(null) => {
+                self.masm.site(null);
+                self.masm.load(
+                    Size::S64,
+                    x64::CALLEE_CONTEXT,
+                    Mem::at(x64::SCRATCH, layout.context() as i32),
+                );
+                self.masm.load(
+                    Size::S64,
+                    x64::SCRATCH,
+                    Mem::at(x64::SCRATCH, layout.code() as i32),
+                );
+            }
+        }
+        self.masm.copy(x64::CALLER_CONTEXT, context);
+        if kind == CallKind::Tail {
+            let label = self.masm.e.label();
+            self.masm.e.jmp(label);
+            let exit = match callee {
+                Callee::Direct(function) => Exit::Direct(function),
+                _ => Exit::Scratch,
+            };
+            self.exits.push((label, exit));
+            self.unreachable();
+            return Ok(());
+        }
+        match callee {
+            Callee::Direct(target) => {
+                let offset = self.masm.call_direct();
+                self.relocations.push(Relocation {
+                    offset,
+                    kind: RelocationKind::X86PcRelative4,
+                    target,
+                });
+            }
+            _ => self.masm.call_reg(x64::SCRATCH),
+        }
+        self.after_call();
+        self.push_results(func_type);
+        Ok(())
+    }
+
+    /// Moves arguments; the scratch register holds what is called.
+    fn move_all_keeping_scratch(&mut self, moves: &[(Entry, Reg)]) {
+        // Constants of floats pass through the scratch register: such a value
+        // waits in the frame meanwhile.
+        let disturbs = moves.iter().any(|(entry, _)| {
+            entry.repr == Representation::F32
+                && matches!(entry.place, Place::Const(bits) if bits != 0)
+                || matches!(entry.place, Place::Flags(_))
+        });
+        if disturbs {
+            let at = frame(self.spare(8));
+            self.masm.store(Size::S64, x64::SCRATCH, at);
+            self.move_all(moves);
+            self.masm.load(Size::S64, x64::SCRATCH, at);
+        } else {
+            self.move_all(moves);
+        }
+    }
+
+    /// Room in the frame above all that the stack needs; good until something
+    /// is pushed.
+    pub(super) fn spare(&mut self, bytes: u32) -> u32 {
+        let end = self.stack.last().map_or(self.locals_end, |entry| entry.end) + bytes;
+        self.deepest = self.deepest.max(end);
+        end
+    }
+
+    /// Pushes the results of a call.
+    fn push_results(&mut self, func_type: &tepui_module::FuncType) {
+        let results = convention::results(
+            self.plan.layout.target().architecture,
+            func_type.results.iter().map(|ty| Representation::of(*ty)),
+        );
+        if let ([ty], [location]) = (&func_type.results[..], &results.locations[..]) {
+            let repr = Representation::of(*ty);
+            match *location {
+                Location::Integer(number) => {
+                    let src = x64::INT_RESULTS[number as usize];
+                    let dst = self.allocate(repr);
+                    self.masm.move_reg(size_of(repr), dst, src);
+                    self.push_reg(dst, repr);
+                    return;
+                }
+                Location::Vector(number) | Location::Float(number) => {
+                    self.push_reg(Reg::vector(number), repr);
+                    return;
+                }
+                Location::Overflow(_) => {}
+            }
+        }
+        // Several: to their homes. First those in registers, so that the
+        // scratch registers become free for the others.
+        let mut end = self.stack.last().map_or(self.locals_end, |entry| entry.end);
+        let start = end;
+        for (ty, location) in func_type.results.iter().zip(&results.locations) {
+            let repr = Representation::of(*ty);
+            end += home_bytes(repr);
+            let src = match *location {
+                Location::Integer(number) => x64::INT_RESULTS[number as usize],
+                Location::Vector(number) | Location::Float(number) => Reg::vector(number),
+                Location::Overflow(_) => continue,
+            };
+            self.store_home(repr, src, frame(end));
+        }
+        if results.overflow > 0 {
+            self.load_stack_object(x64::SCRATCH);
+        }
+        end = start;
+        for (ty, location) in func_type.results.iter().zip(&results.locations) {
+            let repr = Representation::of(*ty);
+            end += home_bytes(repr);
+            if let Location::Overflow(slot) = *location {
+                let mem = self.overflow(x64::SCRATCH, slot);
+                let carrier = if is_float(repr) {
+                    x64::VECTOR_SCRATCH
+                } else {
+                    x64::SCRATCH_2
+                };
+                self.load_home(repr, carrier, mem);
+                self.store_home(repr, carrier, frame(end));
+            }
+            self.push(Place::Home(-(end as i32)), repr);
+        }
+    }
+
+    pub(super) fn call(&mut self, function: u32, kind: CallKind) -> Step {
+        self.charge();
+        let function = FuncIndex::new(function);
+        let ty = self.module.func_type_index(function);
+        let callee = match self.module.defined_func_index(function) {
+            None => Callee::Import(self.plan.layout.imported_function(function.as_u32())),
+            Some(defined) => match self.input.batch {
+                Batch::Whole => Callee::Direct(defined),
+                Batch::Alone => Callee::Stub(defined),
+            },
+        };
+        self.emit_call(ty, callee, kind)
+    }
+
+    pub(super) fn call_ref(&mut self, ty: u32, kind: CallKind) -> Step {
+        self.charge();
+        let entry = self.pop();
+        self.materialize(entry, x64::SCRATCH);
+        self.locked = 0;
+        self.emit_call(
+            TypeIndex::new(ty),
+            Callee::Reference(Some(Trap::NullReference)),
+            kind,
+        )
+    }
+
+    pub(super) fn call_indirect(&mut self, ty: u32, table: u32, kind: CallKind) -> Step {
+        self.charge();
+        let ty = TypeIndex::new(ty);
+        let element = self.module.table(TableIndex::new(table)).element;
+        let index = self.pop();
+        self.load_element(table, index, x64::SCRATCH);
+        self.locked = 0;
+        let null = element.nullable.then_some(Trap::IndirectCallToNull);
+        let expected = self.module.type_id(ty);
+        let always = match element.heap {
+            HeapType::Concrete(id) => self.module.is_sub_id(id, expected),
+            _ => false,
+        };
+        if !always {
+            self.check_type(ty, null);
+        }
+        // A checked reference is not null: the check has loaded from it.
+        let null = if always { null } else { None };
+        self.emit_call(ty, Callee::Reference(null), kind)
+    }
+
+    /// Traps unless the function behind the reference in the scratch register
+    /// has the type.
+    fn check_type(&mut self, ty: TypeIndex, null: Option<Trap>) {
+        let layout = FuncRefLayout::new(self.plan.layout.target());
+        let is_final = self.module.defined_type(ty).is_final();
+        if !is_final {
+            // The slow path calls the runtime.
+            self.settle_below(self.stack.len());
+            self.save_for_call(self.stack.len());
+            self.after_call();
+        }
+        let ids = self.in_context(self.plan.layout.type_ids());
+        self.masm.load(Size::S64, x64::SCRATCH_2, ids);
+        let expected = Mem::at(x64::SCRATCH_2, (4 * ty.as_u32()) as i32);
+        self.masm.load(Size::S32, x64::SCRATCH_2, expected);
+        self.masm.site(null);
+        self.masm.compare(
+            Size::S32,
+            x64::SCRATCH_2,
+            Src::Mem(Mem::at(x64::SCRATCH, layout.type_id() as i32)),
+        );
+        if is_final {
+            self.masm.trap_if(Cc::NotEqual, Trap::BadSignature);
+            return;
+        }
+        let equal = self.masm.e.label();
+        self.masm.e.jcc(Cc::Equal, equal);
+        let at = frame(self.spare(8));
+        self.masm.store(Size::S64, x64::SCRATCH, at);
+        // actual, expected.
+        self.masm.copy(x64::C_PARAMS[2], x64::SCRATCH_2);
+        self.masm.load(
+            Size::S32,
+            x64::C_PARAMS[1],
+            Mem::at(x64::SCRATCH, layout.type_id() as i32),
+        );
+        self.call_runtime(Builtin::is_subtype);
+        self.masm.test(Size::S32, x64::SCRATCH);
+        self.masm.trap_if(Cc::Equal, Trap::BadSignature);
+        self.masm.load(Size::S64, x64::SCRATCH, at);
+        self.masm.e.bind(equal);
+    }
+
+    // Builtins.
+
+    /// Calls a function of the runtime whose arguments after the context are in
+    /// place already. Its result is in the scratch register.
+    ///
+    /// This is the place that knows the C calling convention: that of System V.
+    pub(super) fn call_runtime(&mut self, builtin: Builtin) {
+        let context = self.context();
+        let table = self.in_context(self.plan.layout.builtins());
+        self.masm.mark();
+        self.masm.load(Size::S64, x64::SCRATCH, table);
+        self.masm.copy(x64::C_PARAMS[0], context);
+        let code = builtin.offset(self.plan.layout.target().pointer());
+        self.masm.call_mem(Mem::at(x64::SCRATCH, code as i32));
+    }
+
+    /// Calls a function of the runtime with values that were taken from the
+    /// stack. Its result is in the scratch register.
+    pub(super) fn call_builtin(&mut self, builtin: Builtin, arguments: &[Entry]) {
+        debug_assert_eq!(arguments.len(), builtin.arguments().len());
+        self.save_for_call(self.stack.len());
+        let mut moves: [(Entry, Reg); 6] = [(
+            Entry {
+                place: Place::Const(0),
+                repr: Representation::I32,
+                end: 0,
+            },
+            x64::SCRATCH,
+        ); 6];
+        for (i, argument) in arguments.iter().enumerate() {
+            moves[i] = (*argument, x64::C_PARAMS[i + 1]);
+        }
+        self.move_all(&moves[..arguments.len()]);
+        self.call_runtime(builtin);
+        self.after_call();
+    }
+
+    /// The same, and pushes the result.
+    pub(super) fn call_builtin_value(
+        &mut self,
+        builtin: Builtin,
+        arguments: &[Entry],
+        repr: Representation,
+    ) {
+        self.call_builtin(builtin, arguments);
+        let dst = self.allocate(repr);
+        self.masm.move_reg(size_of(repr), dst, x64::SCRATCH);
+        self.push_reg(dst, repr);
+    }
+
+    /// A constant as an argument.
+    pub(super) fn constant(value: u32) -> Entry {
+        Entry {
+            place: Place::Const(u64::from(value)),
+            repr: Representation::I32,
+            end: 0,
+        }
+    }
+}

@@ -1,0 +1,883 @@
+//! Where does control go? Blocks, branches, merges, loops, returns, and the
+//! meters that are read at loops.
+//!
+//! # Merges
+//!
+//! The first branch to a label decides which locals are in which registers
+//! there, whether their homes are out of date, and in which register a single
+//! result arrives; later ones move only what differs. Several results, and
+//! parameters of loops, travel in their homes.
+//!
+//! A loop's header keeps in registers, dirty from the start, the locals that
+//! the summary says are assigned in it, as far as there is room; others that
+//! happen to be in registers stay there, clean.
+
+use tepui_abi::Trap;
+use tepui_abi::builtin::Builtin;
+use tepui_abi::convention::{self, Location, Representation};
+use tepui_module::AssignedLocals;
+use wasmparser::Operator;
+
+use super::state::frame;
+use super::{Entry, Function, Owner, Place, Step, Stop, home_bytes, is_float};
+use crate::reg::{Reg, each};
+use crate::x64::{self, Cc, Condition, Label, Mem, Size, Src};
+
+const NONE: u32 = u32::MAX;
+
+/// Registers that stay free for values at the header of a loop, per class.
+const KEPT_FREE: u32 = 4;
+
+/// What is in registers at a label.
+#[derive(Clone)]
+pub(crate) struct State {
+    /// The local in each register of `mask`.
+    locals: [u32; 64],
+    mask: u64,
+    dirty: u64,
+    /// Where a single result arrives.
+    result: Option<Reg>,
+}
+
+enum Kind {
+    Function,
+    Block,
+    Loop,
+    /// An `if`, with where to go when the condition is zero, and the state
+    /// there.
+    If {
+        otherwise: Label,
+        state: u32,
+    },
+    /// An `if` whose `else` was met.
+    Else,
+}
+
+/// An open block.
+pub(crate) struct Block {
+    kind: Kind,
+    /// `None` for the function's body.
+    ty: Option<wasmparser::BlockType>,
+    /// Values below the block's parameters.
+    pub(crate) height: u32,
+    params: u32,
+    results: u32,
+    /// Where branches to it go, once there is one.
+    label: Option<Label>,
+    /// What is in registers there, once that is decided.
+    state: u32,
+    /// The edge of the `br_table` at hand that leads here.
+    edge: Option<Label>,
+}
+
+impl Block {
+    pub(crate) fn function() -> Block {
+        Block {
+            kind: Kind::Function,
+            ty: None,
+            height: 0,
+            params: 0,
+            results: 0,
+            label: None,
+            state: NONE,
+            edge: None,
+        }
+    }
+}
+
+impl Function<'_> {
+    // States.
+
+    fn capture(&mut self) -> u32 {
+        let mut state = State {
+            locals: [NONE; 64],
+            mask: self.cached,
+            dirty: self.dirty,
+            result: None,
+        };
+        for reg in each(self.cached) {
+            if let Owner::Local(local) = self.owners[reg.index()] {
+                state.locals[reg.index()] = local;
+            }
+        }
+        self.keep_state(state)
+    }
+
+    fn keep_state(&mut self, state: State) -> u32 {
+        match self.free_states.pop() {
+            Some(index) => {
+                self.states[index as usize] = state;
+                index
+            }
+            None => {
+                self.states.push(state);
+                self.states.len() as u32 - 1
+            }
+        }
+    }
+
+    fn drop_state(&mut self, state: u32) {
+        if state != NONE {
+            self.free_states.push(state);
+        }
+    }
+
+    /// Makes the state the one at hand, without code.
+    fn assume(&mut self, index: u32) {
+        for reg in each(self.cached) {
+            self.unbind(reg);
+        }
+        for reg in each(self.temps) {
+            self.owners[reg.index()] = Owner::None;
+        }
+        self.temps = 0;
+        self.locked = 0;
+        let state = self.states[index as usize].clone();
+        for reg in each(state.mask) {
+            let dirty = state.dirty & reg.bit() != 0;
+            self.bind_local(state.locals[reg.index()], reg, dirty);
+        }
+    }
+
+    /// Decides the state of a label at the first branch to it, which takes
+    /// `arity` values from the stack.
+    fn decide(&mut self, index: usize, arity: usize) -> u32 {
+        let known = self.blocks[index].state;
+        let state = if known == NONE { self.capture() } else { known };
+        self.blocks[index].state = state;
+        if arity == 1 && self.states[state as usize].result.is_none() {
+            let top = self.stack[self.stack.len() - 1];
+            let reg = match top.place {
+                Place::Reg(reg) if self.states[state as usize].mask & reg.bit() == 0 => reg,
+                _ => {
+                    let class = if is_float(top.repr) {
+                        !0 << 32
+                    } else {
+                        u64::from(u32::MAX)
+                    };
+                    let state = &mut self.states[state as usize];
+                    let mut free = self.allocatable & class & !state.mask;
+                    let cheap = free & (x64::CALLER_SAVED | x64::VECTORS);
+                    if cheap != 0 {
+                        free = cheap;
+                    }
+                    if free == 0 {
+                        free = state.mask & class;
+                    }
+                    let reg = Reg::from_index(free.trailing_zeros());
+                    state.mask &= !reg.bit();
+                    state.dirty &= !reg.bit();
+                    self.saved |= reg.bit() & (x64::CALLEE_SAVED | x64::MEMORY_BASE.bit());
+                    reg
+                }
+            };
+            self.states[state as usize].result = Some(reg);
+        }
+        state
+    }
+
+    /// Where values `height` and following of the stack have their homes.
+    fn base_of(&self, height: usize) -> u32 {
+        match height.checked_sub(1) {
+            Some(below) => self.stack[below].end,
+            None => self.locals_end,
+        }
+    }
+
+    /// Whether a branch to the block needs no code, besides the jump.
+    fn conforms(&self, index: usize, arity: usize) -> bool {
+        let block = &self.blocks[index];
+        let state = &self.states[block.state as usize];
+        if self.dirty & !state.dirty != 0 {
+            return false;
+        }
+        for reg in each(state.mask) {
+            if self.owners[reg.index()] != Owner::Local(state.locals[reg.index()]) {
+                return false;
+            }
+        }
+        if arity == 0 {
+            return true;
+        }
+        let start = self.stack.len() - arity;
+        if arity == 1
+            && let Some(result) = state.result
+        {
+            return self.stack[start].place == Place::Reg(result);
+        }
+        let mut end = self.base_of(block.height as usize);
+        self.stack[start..].iter().all(|entry| {
+            end += home_bytes(entry.repr);
+            entry.place == Place::Home(-(end as i32))
+        })
+    }
+
+    /// Brings registers and homes into the state of the block's label, with the
+    /// top `arity` values. What is known while compiling does not change.
+    fn conform(&mut self, index: usize, arity: usize) {
+        let (height, state) = (
+            self.blocks[index].height as usize,
+            self.blocks[index].state as usize,
+        );
+        let (mask, dirty, result) = {
+            let state = &self.states[state];
+            (state.mask, state.dirty, state.result)
+        };
+        // Homes that must be up to date there.
+        for reg in each(self.dirty) {
+            let Owner::Local(local) = self.owners[reg.index()] else {
+                continue;
+            };
+            let wanted = &self.states[state];
+            let stays = if wanted.locals[reg.index()] == local && mask & reg.bit() != 0 {
+                dirty & reg.bit() != 0
+            } else {
+                each(mask & dirty).any(|other| wanted.locals[other.index()] == local)
+            };
+            if !stays {
+                let local = self.locals[local as usize];
+                self.store_home(local.repr, reg, frame(local.end));
+            }
+        }
+        let start = self.stack.len() - arity;
+        let in_register = if arity == 1 { result } else { None };
+        if in_register.is_none() {
+            let mut end = self.base_of(height);
+            for at in start..self.stack.len() {
+                let entry = self.stack[at];
+                end += home_bytes(entry.repr);
+                self.deepest = self.deepest.max(end);
+                self.store_value(entry, frame(end));
+            }
+        }
+        let mut moves = [(x64::SCRATCH, x64::SCRATCH, Representation::I64); 64];
+        let mut count = 0;
+        let mut loads = 0_u64;
+        for reg in each(mask) {
+            let local = self.states[state].locals[reg.index()];
+            let facts = self.locals[local as usize];
+            match facts.reg {
+                Some(src) if src == reg => {}
+                Some(src) => {
+                    moves[count] = (src, reg, facts.repr);
+                    count += 1;
+                }
+                None => loads |= reg.bit(),
+            }
+        }
+        // A register that is read for another must not be loaded before: loads
+        // come last. A local that stays where it is must not be overwritten:
+        // nothing else has its register as its aim.
+        let mut late = None;
+        if let Some(dst) = in_register {
+            let entry = self.stack[start];
+            let src = match entry.place {
+                Place::Reg(reg) => Some(reg),
+                Place::Local(local) => self.locals[local as usize].reg,
+                _ => None,
+            };
+            match src {
+                Some(src) if src == dst => {}
+                Some(src) => {
+                    moves[count] = (src, dst, entry.repr);
+                    count += 1;
+                }
+                None => late = Some((entry, dst)),
+            }
+        }
+        self.move_registers(&mut moves[..count]);
+        for reg in each(loads) {
+            let local = self.locals[self.states[state].locals[reg.index()] as usize];
+            self.load_home(local.repr, reg, frame(local.end));
+        }
+        if let Some((entry, dst)) = late {
+            self.materialize(entry, dst);
+        }
+    }
+
+    // Blocks.
+
+    fn open(&mut self, kind: Kind, ty: wasmparser::BlockType) -> Step {
+        let block_type = self.module.block_type(ty);
+        let (params, results) = (block_type.params().len(), block_type.results().len());
+        self.settle_below(self.stack.len());
+        self.blocks.push(Block {
+            kind,
+            ty: Some(ty),
+            height: (self.stack.len() - params) as u32,
+            params: params as u32,
+            results: results as u32,
+            label: None,
+            state: NONE,
+            edge: None,
+        });
+        if self.masm.e.position() > super::GREATEST_CODE {
+            return Err(Stop::new("the function's code is too large"));
+        }
+        Ok(())
+    }
+
+    fn index_of(&self, depth: u32) -> usize {
+        self.blocks.len() - 1 - depth as usize
+    }
+
+    fn arity(&self, index: usize) -> usize {
+        let block = &self.blocks[index];
+        match block.kind {
+            Kind::Function => self.func_type.results.len(),
+            Kind::Loop => block.params as usize,
+            _ => block.results as usize,
+        }
+    }
+
+    fn label(&mut self, index: usize) -> Label {
+        match self.blocks[index].label {
+            Some(label) => label,
+            None => {
+                let label = self.masm.e.label();
+                self.blocks[index].label = Some(label);
+                label
+            }
+        }
+    }
+
+    pub(super) fn block(&mut self, ty: wasmparser::BlockType) -> Step {
+        self.open(Kind::Block, ty)
+    }
+
+    pub(super) fn loop_(&mut self, ty: wasmparser::BlockType) -> Step {
+        self.charge();
+        self.open(Kind::Loop, ty)?;
+        let ordinal = self.loops;
+        self.loops += 1;
+        self.open_loops += 1;
+        self.choose_loop_registers(ordinal);
+        self.locked = 0;
+        let state = self.capture();
+        let label = self.masm.e.label();
+        self.masm.e.bind(label);
+        if let Some(block) = self.blocks.last_mut() {
+            block.label = Some(label);
+            block.state = state;
+        }
+        self.check_meters();
+        Ok(())
+    }
+
+    /// Decides which locals are in registers at the header of a loop.
+    fn choose_loop_registers(&mut self, ordinal: u32) {
+        let assigned = self.loop_locals(ordinal);
+        for class in [u64::from(u32::MAX), !0 << 32] {
+            for reg in each(self.cached & class) {
+                let Owner::Local(local) = self.owners[reg.index()] else {
+                    continue;
+                };
+                if assigned.contains(local) {
+                    self.dirty |= reg.bit();
+                } else {
+                    self.clean(reg);
+                }
+            }
+        }
+        if let AssignedLocals::These(list) = assigned {
+            // What a few registers can take; the list may be long.
+            for &local in list.iter().take(64) {
+                let facts = self.locals[local as usize];
+                if facts.reg.is_some() {
+                    continue;
+                }
+                let class = class_of(facts.repr);
+                self.locked = 0;
+                if self.free_in(class) <= KEPT_FREE {
+                    // In place of one that the loop does not assign.
+                    let Some(reg) = each(self.cached & !self.dirty & class).next() else {
+                        continue;
+                    };
+                    self.unbind(reg);
+                }
+                let reg = self.allocate_for_local(facts.repr);
+                self.load_home(facts.repr, reg, frame(facts.end));
+                self.bind_local(local, reg, true);
+            }
+        }
+        for class in [u64::from(u32::MAX), !0 << 32] {
+            while self.free_in(class) < KEPT_FREE {
+                let candidates = self.cached & class;
+                let clean = candidates & !self.dirty;
+                let best = if clean != 0 { clean } else { candidates };
+                if best == 0 {
+                    break;
+                }
+                let reg = Reg::from_index(best.trailing_zeros());
+                self.clean(reg);
+                self.unbind(reg);
+            }
+        }
+    }
+
+    /// The locals that a loop assigns.
+    fn loop_locals(&self, _ordinal: u32) -> AssignedLocals<'static> {
+        AssignedLocals::Any
+    }
+
+    fn free_in(&self, class: u64) -> u32 {
+        (self.allocatable & class & !(self.temps | self.cached)).count_ones()
+    }
+
+    /// Takes a condition from the stack and makes sure that what lies below is
+    /// at home when `settle` says so. Gives the condition that the flags then
+    /// hold.
+    fn pop_condition(&mut self, settle: Settle) -> Condition {
+        let entry = self.pop();
+        let condition = match entry.place {
+            Place::Flags(condition) => {
+                if settle == Settle::All {
+                    self.settle_below(self.stack.len());
+                }
+                condition
+            }
+            _ => {
+                let held = self.hold(entry);
+                if settle == Settle::All {
+                    self.settle_below(self.stack.len());
+                }
+                self.masm.test(Size::S32, held.reg);
+                self.masm.flags_live = true;
+                Condition::Is(Cc::NotEqual)
+            }
+        };
+        condition
+    }
+
+    pub(super) fn if_(&mut self, ty: wasmparser::BlockType) -> Step {
+        self.charge();
+        let condition = self.pop_condition(Settle::All);
+        let otherwise = self.masm.e.label();
+        self.masm.jump_if(condition.not(), otherwise);
+        self.masm.flags_live = false;
+        self.locked = 0;
+        let state = self.capture();
+        self.open(Kind::If { otherwise, state }, ty)?;
+        let (results, last) = (
+            self.blocks.last().map_or(0, |block| block.results),
+            self.blocks.len() - 1,
+        );
+        if results == 0 {
+            // So that the way around it needs no code.
+            let copy = self.states[state as usize].clone();
+            self.blocks[last].state = self.keep_state(copy);
+        }
+        Ok(())
+    }
+
+    /// Jumps from the end of a block's code to what follows it.
+    fn leave_to(&mut self, index: usize) {
+        let arity = self.blocks[index].results as usize;
+        self.decide(index, arity);
+        let label = self.label(index);
+        self.conform(index, arity);
+        self.masm.e.jmp(label);
+    }
+
+    /// Puts values of the types on the stack, in their homes.
+    fn push_homes(&mut self, types: &[tepui_module::ValType]) {
+        for ty in types {
+            let repr = Representation::of(*ty);
+            let end = self.base_of(self.stack.len()) + home_bytes(repr);
+            self.push(Place::Home(-(end as i32)), repr);
+        }
+        self.settled = self.stack.len();
+    }
+
+    /// Begins the code for when the condition of an `if` was zero.
+    fn begin_else(&mut self, index: usize, otherwise: Label, state: u32) {
+        let (height, ty) = (self.blocks[index].height as usize, self.blocks[index].ty);
+        self.forget(height);
+        self.assume(state);
+        self.drop_state(state);
+        self.masm.e.bind(otherwise);
+        self.blocks[index].kind = Kind::Else;
+        if let Some(ty) = ty {
+            let module = self.module;
+            self.push_homes(module.block_type(ty).params());
+        }
+        self.reachable = true;
+    }
+
+    pub(super) fn else_(&mut self) -> Step {
+        let index = self.blocks.len() - 1;
+        if self.reachable {
+            self.charge();
+            self.leave_to(index);
+        }
+        if let Kind::If { otherwise, state } = self.blocks[index].kind {
+            self.begin_else(index, otherwise, state);
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(&mut self) -> Step {
+        if self.reachable {
+            self.charge();
+        }
+        let index = self.blocks.len() - 1;
+        match self.blocks[index].kind {
+            Kind::Function => {
+                if self.reachable {
+                    self.emit_return(Returning::AtTheEnd);
+                    self.unreachable();
+                }
+                self.blocks.pop();
+                return Ok(());
+            }
+            Kind::Loop => {
+                self.open_loops -= 1;
+                let block = &self.blocks[index];
+                let (height, state) = (block.height as usize, block.state);
+                if !self.reachable {
+                    self.forget(height);
+                }
+                self.drop_state(state);
+                self.blocks.pop();
+                return Ok(());
+            }
+            Kind::If { otherwise, state } => {
+                let block = &self.blocks[index];
+                let same = block.results == 0 && block.params == 0 && block.state != NONE && {
+                    let (a, b) = (
+                        &self.states[block.state as usize],
+                        &self.states[state as usize],
+                    );
+                    a.mask == b.mask
+                        && a.dirty == b.dirty
+                        && each(a.mask).all(|reg| a.locals[reg.index()] == b.locals[reg.index()])
+                };
+                if same {
+                    // The way around arrives in the state of the label.
+                    if self.reachable {
+                        self.conform(index, 0);
+                    }
+                    self.begin_else(index, otherwise, state);
+                } else {
+                    if self.reachable {
+                        self.leave_to(index);
+                    }
+                    self.begin_else(index, otherwise, state);
+                }
+            }
+            Kind::Block | Kind::Else => {}
+        }
+        let block = &self.blocks[index];
+        let (height, results, ty) = (block.height as usize, block.results as usize, block.ty);
+        if let Some(label) = block.label {
+            if self.reachable {
+                self.decide(index, results);
+                self.conform(index, results);
+            }
+            let state = self.blocks[index].state;
+            self.forget(height);
+            self.assume(state);
+            self.masm.e.bind(label);
+            let result = self.states[state as usize].result;
+            let module = self.module;
+            let types = ty.map(|ty| module.block_type(ty));
+            let types = types.as_ref().map_or(&[][..], |ty| ty.results());
+            match (result, types) {
+                (Some(reg), [ty]) => self.push_reg(reg, Representation::of(*ty)),
+                _ => self.push_homes(types),
+            }
+            self.reachable = true;
+        } else if !self.reachable {
+            self.forget(height);
+        }
+        let state = self.blocks[index].state;
+        self.drop_state(state);
+        self.blocks.pop();
+        Ok(())
+    }
+
+    // Branches.
+
+    /// Branches for good.
+    fn jump_to(&mut self, index: usize) {
+        if index == 0 {
+            self.emit_return(Returning::Anywhere);
+            return;
+        }
+        let arity = self.arity(index);
+        self.decide_unless_loop(index, arity);
+        let label = self.label(index);
+        self.conform(index, arity);
+        self.masm.e.jmp(label);
+    }
+
+    fn decide_unless_loop(&mut self, index: usize, arity: usize) {
+        if !matches!(self.blocks[index].kind, Kind::Loop) {
+            self.decide(index, arity);
+        }
+    }
+
+    pub(super) fn br(&mut self, depth: u32) -> Step {
+        self.charge();
+        self.jump_to(self.index_of(depth));
+        self.unreachable();
+        Ok(())
+    }
+
+    pub(super) fn br_if(&mut self, depth: u32) -> Step {
+        self.charge();
+        let condition = self.pop_condition(Settle::Nothing);
+        self.branch_if(condition, depth);
+        Ok(())
+    }
+
+    /// Branches with the values on top of the stack when the flags hold the
+    /// condition.
+    pub(super) fn branch_if(&mut self, condition: Condition, depth: u32) {
+        let index = self.index_of(depth);
+        let arity = self.arity(index);
+        if index != 0 {
+            self.decide_unless_loop(index, arity);
+            if self.conforms(index, arity) {
+                let label = self.label(index);
+                self.masm.jump_if(condition, label);
+                self.masm.flags_live = false;
+                return;
+            }
+        }
+        let over = self.masm.e.label();
+        self.masm.jump_if(condition.not(), over);
+        self.masm.flags_live = false;
+        self.jump_to(index);
+        self.masm.e.bind(over);
+    }
+
+    pub(super) fn br_table(&mut self, table: &wasmparser::BrTable<'_>) -> Step {
+        self.charge();
+        let selector = self.pop();
+        let default = table.default();
+        let mut depths = Vec::with_capacity(table.len() as usize + 1);
+        for target in table.targets() {
+            depths.push(target?);
+        }
+        while depths.last() == Some(&default) {
+            depths.pop();
+        }
+        if depths.is_empty() {
+            self.jump_to(self.index_of(default));
+            self.unreachable();
+            return Ok(());
+        }
+        let count = depths.len() as u64;
+        depths.push(default);
+        self.materialize(selector, x64::SCRATCH);
+        self.masm.imm(x64::SCRATCH_2, count);
+        self.masm
+            .compare(Size::S32, x64::SCRATCH, Src::Reg(x64::SCRATCH_2));
+        // Also under misspeculation the table is not left.
+        self.masm.move_if(
+            Condition::Is(Cc::NotCarry),
+            Size::S32,
+            x64::SCRATCH,
+            x64::SCRATCH_2,
+        );
+        let mut order = Vec::new();
+        let mut labels = Vec::with_capacity(depths.len());
+        for depth in depths {
+            let index = self.index_of(depth);
+            let label = match self.blocks[index].edge {
+                Some(label) => label,
+                None => {
+                    let label = self.edge(index);
+                    self.blocks[index].edge = Some(label);
+                    order.push((index, label));
+                    label
+                }
+            };
+            labels.push(label);
+        }
+        self.masm.jump_table(labels);
+        for (index, label) in order {
+            self.blocks[index].edge = None;
+            if self.blocks[index].label == Some(label) {
+                continue;
+            }
+            self.masm.e.bind(label);
+            self.jump_to(index);
+        }
+        self.unreachable();
+        Ok(())
+    }
+
+    /// Where an entry of a table leads: to the label itself when nothing has to
+    /// be moved.
+    fn edge(&mut self, index: usize) -> Label {
+        if index != 0 {
+            let arity = self.arity(index);
+            self.decide_unless_loop(index, arity);
+            if self.conforms(index, arity) {
+                return self.label(index);
+            }
+        }
+        self.masm.e.label()
+    }
+
+    pub(super) fn return_(&mut self) -> Step {
+        self.charge();
+        self.emit_return(Returning::Anywhere);
+        self.unreachable();
+        Ok(())
+    }
+
+    /// Returns the values on top of the stack, which stay known.
+    fn emit_return(&mut self, from: Returning) {
+        let types = &self.func_type.results;
+        let locations = convention::results(
+            self.plan.layout.target().architecture,
+            types.iter().map(|ty| Representation::of(*ty)),
+        );
+        let start = self.stack.len() - types.len();
+        if locations.overflow > 0 {
+            self.load_stack_object(x64::SCRATCH_2);
+        }
+        let mut moves: Vec<(Entry, Reg)> = Vec::with_capacity(types.len().min(16));
+        for (i, location) in locations.locations.iter().enumerate() {
+            let entry = self.stack[start + i];
+            match *location {
+                Location::Overflow(slot) => {
+                    let mem = self.overflow(x64::SCRATCH_2, slot);
+                    self.store_value(entry, mem);
+                }
+                Location::Integer(number) => {
+                    moves.push((entry, x64::INT_RESULTS[number as usize]));
+                }
+                Location::Vector(number) | Location::Float(number) => {
+                    moves.push((entry, Reg::vector(number)));
+                }
+            }
+        }
+        self.move_all(&moves);
+        if let Returning::Anywhere = from {
+            let epilogue = self.epilogue;
+            self.masm.e.jmp(epilogue);
+        }
+    }
+
+    pub(super) fn unreachable_instruction(&mut self) {
+        self.charge();
+        self.trap_now(Trap::UnreachableCodeReached);
+    }
+
+    /// Follows the nesting of unreachable code.
+    pub(super) fn skip(&mut self, operator: &Operator<'_>) -> Step {
+        match operator {
+            Operator::Block { .. } | Operator::If { .. } | Operator::TryTable { .. } => {
+                self.skipped += 1
+            }
+            Operator::Loop { .. } => {
+                self.skipped += 1;
+                self.loops += 1;
+            }
+            Operator::End if self.skipped > 0 => self.skipped -= 1,
+            Operator::End => self.end()?,
+            Operator::Else if self.skipped == 0 => self.else_()?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    // Meters.
+
+    /// Adds what was not charged yet to the counter: at every charge point of
+    /// [`tepui_abi::fuel`].
+    pub(super) fn charge(&mut self) {
+        if self.fuel == 0 {
+            return;
+        }
+        self.settle_flags();
+        let store = self.in_context(self.plan.layout.store_context());
+        self.masm.load(Size::S64, x64::SCRATCH, store);
+        let counter = Mem::at(x64::SCRATCH, self.store_layout.fuel() as i32);
+        self.masm.add_to_mem(counter, self.fuel);
+        self.fuel = 0;
+    }
+
+    /// At the entry and at the start of loop bodies: asks the runtime when fuel
+    /// or time is up.
+    pub(super) fn check_meters(&mut self) {
+        self.masm.wasm_position = self.position;
+        let store = self.plan.layout.store_context();
+        if self.tunables.fuel {
+            let mem = self.in_context(store);
+            self.masm.load(Size::S64, x64::SCRATCH, mem);
+            let counter = Mem::at(x64::SCRATCH, self.store_layout.fuel() as i32);
+            self.masm.compare_mem_imm(Size::S64, counter, 0);
+            self.when(Cc::Greater, |this| {
+                this.call_runtime(Builtin::out_of_fuel);
+            });
+        }
+        if self.tunables.epoch {
+            let epoch = self.in_context(self.plan.layout.epoch());
+            self.masm.load(Size::S64, x64::SCRATCH, epoch);
+            self.masm
+                .load(Size::S64, x64::SCRATCH, Mem::at(x64::SCRATCH, 0));
+            let mem = self.in_context(store);
+            self.masm.load(Size::S64, x64::SCRATCH_2, mem);
+            let deadline = Mem::at(x64::SCRATCH_2, self.store_layout.epoch_deadline() as i32);
+            self.masm
+                .compare(Size::S64, x64::SCRATCH, Src::Mem(deadline));
+            self.when(Cc::NotCarry, |this| {
+                this.call_runtime(Builtin::new_epoch);
+                let mem = this.in_context(store);
+                this.masm.load(Size::S64, x64::SCRATCH_2, mem);
+                this.masm.store(Size::S64, x64::SCRATCH, deadline);
+            });
+        }
+    }
+
+    /// Runs code that calls the runtime when the condition holds, with what is
+    /// in registers saved around it.
+    fn when(&mut self, cc: Cc, make: impl FnOnce(&mut Self)) {
+        let over = self.masm.e.label();
+        self.masm.e.jcc(cc.not(), over);
+        let destroyed = self.cached & (x64::CALLER_SAVED | x64::VECTORS);
+        let local_of = |this: &Self, reg: Reg| match this.owners[reg.index()] {
+            Owner::Local(local) => Some(this.locals[local as usize]),
+            _ => None,
+        };
+        for reg in each(destroyed & self.dirty) {
+            if let Some(local) = local_of(self, reg) {
+                self.store_home(local.repr, reg, frame(local.end));
+            }
+        }
+        make(self);
+        for reg in each(destroyed) {
+            if let Some(local) = local_of(self, reg) {
+                self.load_home(local.repr, reg, frame(local.end));
+            }
+        }
+        self.masm.e.bind(over);
+    }
+}
+
+/// Whether the stack is to be brought home.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Settle {
+    All,
+    Nothing,
+}
+
+/// Where a return stands.
+enum Returning {
+    /// Last of all, before the epilogue.
+    AtTheEnd,
+    Anywhere,
+}
+
+fn class_of(repr: Representation) -> u64 {
+    if is_float(repr) {
+        !0 << 32
+    } else {
+        u64::from(u32::MAX)
+    }
+}

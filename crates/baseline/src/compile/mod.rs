@@ -1,0 +1,526 @@
+//! How does a body become code in one pass? The state of a compilation, its
+//! main loop, and the values that are known while compiling.
+//!
+//! # Values
+//!
+//! The operand stack exists while compiling only, as [`Entry`]s: a constant, a
+//! local that has not been read yet, a register, or the entry's *home* in the
+//! frame. Locals have homes too, and may be cached in a register, *dirty* when
+//! the home is out of date.
+//!
+//! # Invariants
+//!
+//! * A register belongs to at most one entry of the stack or one local.
+//! * An entry that names a local holds the local's present value: before a
+//!   local is assigned, entries that name it are read.
+//! * At most [`UNSETTLED`] entries at the top are anything but homes, so that
+//!   looking for the owner of a register, or for entries that name a local, is
+//!   bounded.
+//! * At the start of a block everything on the stack is in its home. What is
+//!   live across a branch besides is locals in registers, of which there are
+//!   few: a merge costs time by the number of registers, never by that of
+//!   locals or nested blocks.
+//! * A 32-bit integer in a register or home has zeros above.
+//!
+//! # Cost
+//!
+//! Linear in the size of the body; memory too.
+
+mod atomic;
+mod call;
+mod control;
+mod memory;
+mod simd;
+mod state;
+mod table;
+mod visit;
+
+use tepui_abi::convention::Representation;
+use tepui_abi::layout::StoreLayout;
+use tepui_abi::metadata::{FunctionMetadata, SourcePosition, TrapSite};
+use tepui_abi::{
+    CompileError, CompiledFunction, Entry as FunctionEntry, FunctionInput, MemoryPlace,
+    MemoryStyle, Plan, Relocation, RelocationKind, Trap, Tunables,
+};
+use tepui_module::{FuncType, MemoryIndex, Module};
+
+use crate::reg::Reg;
+use crate::x64::{self, Condition, CpuFeatures, Label, Masm};
+use control::{Block, State};
+use memory::MemoryFacts;
+
+/// Entries at the top of the stack that may be elsewhere than at home.
+pub(crate) const UNSETTLED: usize = 48;
+
+/// Bytes that a frame may take.
+const GREATEST_FRAME: u32 = 1 << 26;
+
+/// Bytes of code that a function may take.
+const GREATEST_CODE: u32 = 1 << 28;
+
+/// Why a compilation ended early.
+pub(crate) struct Stop(Box<str>);
+
+impl Stop {
+    pub(crate) fn new(message: impl Into<Box<str>>) -> Stop {
+        Stop(message.into())
+    }
+}
+
+impl From<wasmparser::BinaryReaderError> for Stop {
+    fn from(error: wasmparser::BinaryReaderError) -> Stop {
+        Stop(error.to_string().into())
+    }
+}
+
+pub(crate) type Step<T = ()> = Result<T, Stop>;
+
+/// Where a value is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Place {
+    /// Bits of an integer or float.
+    Const(u64),
+    /// The value of a local.
+    Local(u32),
+    Reg(Reg),
+    /// In the frame: at home on the stack, or wherever it was put.
+    Home(i32),
+    /// Nowhere yet: the flags say it. Only the top of the stack.
+    Flags(Condition),
+}
+
+/// A value on the operand stack.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) place: Place,
+    pub(crate) repr: Representation,
+    /// Bytes from the frame pointer down to its home.
+    pub(crate) end: u32,
+}
+
+/// A local.
+#[derive(Clone, Copy, Debug)]
+struct Local {
+    repr: Representation,
+    /// Bytes from the frame pointer down to its home.
+    end: u32,
+    /// The register that it is cached in.
+    reg: Option<Reg>,
+    /// Entries of the stack that name it.
+    named: u16,
+}
+
+/// Whose a register is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    None,
+    Entry(u32),
+    Local(u32),
+}
+
+/// A value in a register, taken from the stack.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) reg: Reg,
+    /// Nobody else needs the register's value.
+    pub(crate) owned: bool,
+}
+
+/// Jumps out of the function that are emitted at its end, when it is known
+/// which registers the frame has saved.
+enum Exit {
+    /// To the code in the scratch register.
+    Scratch,
+    /// To a function of the batch.
+    Direct(tepui_module::DefinedFuncIndex),
+}
+
+/// What compilations use one after another, because it owns memory.
+#[derive(Default)]
+pub(crate) struct Workspace {
+    masm: Masm,
+    stack: Vec<Entry>,
+    locals: Vec<Local>,
+    blocks: Vec<Block>,
+    states: Vec<State>,
+}
+
+impl Workspace {
+    /// Whether it is small enough to be kept.
+    pub(crate) fn is_small(&self) -> bool {
+        self.masm.e.code.capacity() < 1 << 20
+            && self.locals.capacity() < 1 << 12
+            && self.blocks.capacity() < 1 << 12
+            && self.stack.capacity() < 1 << 12
+    }
+}
+
+/// The state of a compilation.
+pub(crate) struct Function<'a> {
+    module: &'a Module,
+    plan: &'a Plan,
+    bytes: &'a [u8],
+    input: &'a FunctionInput<'a>,
+    tunables: &'a Tunables,
+    store_layout: StoreLayout,
+    func_type: &'a FuncType,
+    /// Whether a call was met.
+    calls: bool,
+    masm: Masm,
+
+    stack: Vec<Entry>,
+    /// Entries below are at home.
+    settled: usize,
+    locals: Vec<Local>,
+    /// Bytes below the frame pointer that locals take.
+    locals_end: u32,
+    /// The most bytes below the frame pointer that were used.
+    deepest: u32,
+
+    owners: [Owner; 64],
+    /// Registers that hold entries, and locals.
+    temps: u64,
+    cached: u64,
+    dirty: u64,
+    /// Registers that the instruction at hand uses.
+    locked: u64,
+    allocatable: u64,
+    /// Callee-saved registers that were used.
+    saved: u64,
+    /// Which register to take next when all are taken.
+    turn: u32,
+
+    blocks: Vec<Block>,
+    states: Vec<State>,
+    free_states: Vec<u32>,
+    reachable: bool,
+    skipped: u32,
+    loops: u32,
+    open_loops: u32,
+    fuel: u64,
+    position: u32,
+    flags_pending: bool,
+    memory: Option<MemoryFacts>,
+    epilogue: Label,
+    exits: Vec<(Label, Exit)>,
+    relocations: Vec<Relocation>,
+}
+
+pub(crate) fn is_float(repr: Representation) -> bool {
+    matches!(
+        repr,
+        Representation::F32 | Representation::F64 | Representation::V128
+    )
+}
+
+/// Bytes of a value.
+pub(crate) const fn bytes_of(repr: Representation) -> u32 {
+    match repr {
+        Representation::I32 | Representation::F32 => 4,
+        Representation::I64 | Representation::Pointer | Representation::F64 => 8,
+        Representation::V128 => 16,
+    }
+}
+
+/// Bytes of a home.
+const fn home_bytes(repr: Representation) -> u32 {
+    match repr {
+        Representation::V128 => 16,
+        _ => 8,
+    }
+}
+
+pub(crate) fn size_of(repr: Representation) -> x64::Size {
+    match repr {
+        Representation::I32 => x64::Size::S32,
+        _ => x64::Size::S64,
+    }
+}
+
+/// Compiles one function.
+pub(crate) fn compile(
+    input: &FunctionInput<'_>,
+    cpu: CpuFeatures,
+    tunables: &Tunables,
+    workspace: &mut Workspace,
+) -> Result<CompiledFunction, CompileError> {
+    let mut position = None;
+    run(input, cpu, tunables, workspace, &mut position).map_err(|Stop(message)| CompileError {
+        function: input.function,
+        offset: position,
+        message: message.into(),
+    })
+}
+
+fn run(
+    input: &FunctionInput<'_>,
+    cpu: CpuFeatures,
+    tunables: &Tunables,
+    workspace: &mut Workspace,
+    position: &mut Option<usize>,
+) -> Step<CompiledFunction> {
+    let module = input.module;
+    if let FunctionEntry::Loop { .. } = input.entry {
+        return Err(Stop::new(
+            "the baseline compiler makes no entries in the middle of loops",
+        ));
+    }
+    let body = module
+        .body_reader(input.bytes, input.function)
+        .ok_or_else(|| Stop::new("the module's bytes end before the function's body does"))?;
+    let func_type = module.func_type(module.func_index(input.function));
+    let mut masm = std::mem::take(&mut workspace.masm);
+    masm.clear();
+    masm.cpu = cpu;
+    let epilogue = masm.e.label();
+    let mut function = Function {
+        module,
+        plan: input.plan,
+        bytes: input.bytes,
+        input,
+        tunables,
+        store_layout: StoreLayout::new(input.plan.layout.target()),
+        func_type,
+        calls: false,
+        masm,
+        stack: std::mem::take(&mut workspace.stack),
+        settled: 0,
+        locals: std::mem::take(&mut workspace.locals),
+        locals_end: 0,
+        deepest: 0,
+        owners: [Owner::None; 64],
+        temps: 0,
+        cached: 0,
+        dirty: 0,
+        locked: 0,
+        allocatable: x64::CALLER_SAVED | x64::CALLEE_SAVED | x64::VECTORS,
+        saved: 0,
+        turn: 0,
+        blocks: std::mem::take(&mut workspace.blocks),
+        states: std::mem::take(&mut workspace.states),
+        free_states: Vec::new(),
+        reachable: true,
+        skipped: 0,
+        loops: 0,
+        open_loops: 0,
+        fuel: 0,
+        position: 0,
+        flags_pending: false,
+        memory: None,
+        epilogue,
+        exits: Vec::new(),
+        relocations: Vec::new(),
+    };
+    function.stack.clear();
+    function.locals.clear();
+    function.blocks.clear();
+    function.states.clear();
+    let result = function.body(&body);
+    *position = Some(function.position as usize);
+    let result = match result {
+        Ok(()) => function.finish(),
+        Err(stop) => Err(stop),
+    };
+    workspace.masm = function.masm;
+    workspace.stack = function.stack;
+    workspace.locals = function.locals;
+    workspace.blocks = function.blocks;
+    workspace.states = function.states;
+    result
+}
+
+impl<'a> Function<'a> {
+    fn body(&mut self, body: &wasmparser::FunctionBody<'a>) -> Step {
+        self.choose_memory_base();
+        let mut locals = body.get_locals_reader()?;
+        for ty in &self.func_type.params {
+            self.declare_local(Representation::of(*ty));
+        }
+        let zeros_from = self.locals_end;
+        for _ in 0..locals.get_count() {
+            self.position = locals.original_position() as u32;
+            let (count, ty) = locals.read()?;
+            let repr = Representation::of(self.module.val_type(ty));
+            for _ in 0..count {
+                self.declare_local(repr);
+            }
+        }
+        self.deepest = self.locals_end;
+        self.load_parameters();
+        self.masm
+            .zero_frame(self.locals_end, self.locals_end - zeros_from);
+        self.blocks.push(Block::function());
+        self.check_meters();
+
+        let mut reader = body.get_operators_reader()?;
+        while !reader.eof() {
+            let position = reader.original_position();
+            self.position = position as u32;
+            if self.reachable {
+                let opcode = self.bytes.get(position as usize).copied().unwrap_or(0);
+                // Only these can use a comparison that is still in the flags:
+                // `if`, `br_if`, `select`, `i32.eqz`.
+                if self.flags_pending && !matches!(opcode, 0x04 | 0x0d | 0x1b | 0x45) {
+                    self.settle_flags();
+                }
+                if self.tunables.fuel {
+                    self.fuel += tepui_abi::fuel::cost(opcode);
+                }
+                self.masm.wasm_position = self.position;
+                self.locked = 0;
+                reader.visit_operator(self)??;
+                self.assert_sound();
+                if self.stack.len() - self.settled > UNSETTLED {
+                    let upto = self.stack.len() - UNSETTLED / 2;
+                    self.settle_below(upto);
+                }
+            } else {
+                self.skip(&reader.read()?)?;
+            }
+        }
+        reader.finish()?;
+        Ok(())
+    }
+
+    /// Keeps the base of memory 0 in its register when it never moves.
+    fn choose_memory_base(&mut self) {
+        if self.module.memories().is_empty() {
+            self.allocatable |= x64::MEMORY_BASE.bit();
+            return;
+        }
+        let facts = self.memory_facts(0);
+        if !facts.never_moves {
+            self.allocatable |= x64::MEMORY_BASE.bit();
+            return;
+        }
+        self.memory = Some(facts);
+    }
+
+    fn declare_local(&mut self, repr: Representation) {
+        self.locals_end += home_bytes(repr);
+        self.locals.push(Local {
+            repr,
+            end: self.locals_end,
+            reg: None,
+            named: 0,
+        });
+    }
+
+    /// Puts the code together.
+    fn finish(&mut self) -> Step<CompiledFunction> {
+        let deepest = self.deepest;
+        let saved_bytes = 8 * self.saved.count_ones();
+        let bytes = (deepest + saved_bytes).next_multiple_of(16);
+        if bytes > GREATEST_FRAME || deepest > GREATEST_FRAME {
+            return Err(Stop::new("the function's frame is too large"));
+        }
+        let layout = &self.plan.layout;
+        let memory = self
+            .memory
+            .filter(|_| self.saved & x64::MEMORY_BASE.bit() != 0)
+            .map(|facts| facts.base_at());
+        let frame = x64::Frame {
+            bytes,
+            saved: self.saved,
+            check: (self.calls || bytes > 256).then_some((
+                layout.store_context() as i32,
+                self.store_layout.stack_limit() as i32,
+            )),
+            memory,
+        };
+        self.masm.e.bind(self.epilogue);
+        self.masm.epilogue(&frame);
+        for (label, exit) in std::mem::take(&mut self.exits) {
+            self.masm.e.bind(label);
+            match exit {
+                Exit::Scratch => self.masm.tail_to_scratch(&frame),
+                Exit::Direct(target) => {
+                    let offset = self.masm.tail_direct(&frame);
+                    self.relocations.push(Relocation {
+                        offset,
+                        kind: RelocationKind::X86PcRelative4,
+                        target,
+                    });
+                }
+            }
+        }
+        self.masm.emit_stubs();
+        if self.masm.e.position() > GREATEST_CODE {
+            return Err(Stop::new("the function's code is too large"));
+        }
+        let prologue = self.masm.prologue(&frame);
+        let shift = prologue.code.len() as u32;
+        let code = self.masm.e.finish(&prologue.code);
+
+        let mut traps = Vec::with_capacity(self.masm.sites.len() + 1);
+        traps.extend(prologue.overflow.map(|offset| TrapSite {
+            offset,
+            trap: Trap::StackOverflow,
+        }));
+        traps.extend(self.masm.sites.iter().map(|site| TrapSite {
+            offset: site.offset + shift,
+            trap: site.trap,
+        }));
+        let mut positions = Vec::with_capacity(self.masm.positions.len() + 1);
+        positions.push(SourcePosition {
+            offset: 0,
+            wasm: SourcePosition::NONE,
+        });
+        positions.extend(
+            self.masm
+                .positions
+                .iter()
+                .map(|(offset, wasm)| SourcePosition {
+                    offset: offset + shift,
+                    wasm: *wasm,
+                }),
+        );
+        let mut relocations = std::mem::take(&mut self.relocations);
+        for relocation in &mut relocations {
+            relocation.offset += shift;
+        }
+        Ok(CompiledFunction {
+            code,
+            alignment: 16,
+            relocations,
+            metadata: FunctionMetadata {
+                traps,
+                positions,
+                frame_bytes: frame.bytes,
+            },
+        })
+    }
+
+    fn trap_now(&mut self, trap: Trap) {
+        self.masm.trap(trap);
+        self.unreachable();
+    }
+
+    /// What follows in the block at hand cannot be reached.
+    fn unreachable(&mut self) {
+        self.reachable = false;
+        self.fuel = 0;
+        let height = self.blocks.last().map_or(0, |block| block.height as usize);
+        self.forget(height);
+    }
+
+    fn memory_facts(&self, memory: u32) -> MemoryFacts {
+        let index = MemoryIndex::new(memory);
+        let ty = *self.module.memory(index);
+        let plan = *self.plan.memory(index);
+        let definition = match plan.place {
+            MemoryPlace::Direct(number) => (None, self.plan.layout.direct_memory(number) as i32),
+            MemoryPlace::Indirect(number) => {
+                (Some(self.plan.layout.indirect_memory(number) as i32), 0)
+            }
+        };
+        let is_fixed = ty.page_limit() == ty.minimum;
+        MemoryFacts {
+            ty,
+            style: plan.style,
+            definition,
+            never_moves: matches!(plan.style, MemoryStyle::Guarded { .. }) || ty.shared || is_fixed,
+            length: if is_fixed { ty.minimum_bytes() } else { None },
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Tepui's baseline compiler: WebAssembly to machine code in one pass.
+//!
+//! # Algorithm
+//!
+//! The body is read once, instruction by instruction, and code is emitted as it
+//! is read. The operand stack exists while compiling only: a value on it is a
+//! constant, a local that has not been read yet, a register, or a slot of the
+//! frame. Locals are cached in registers. Comparisons stay in the flags when a
+//! branch or `select` follows; constants, slots and addresses are folded into
+//! the instructions that use them. Where control flow meets, only what differs
+//! is moved. See the modules of `compile` for each part and its invariants.
+//!
+//! What the frame needs (its size, registers to save) is known at the end. The
+//! prologue is therefore made last and put in front; there is one epilogue, and
+//! what leaves by a tail call is emitted behind it.
+//!
+//! # Cost
+//!
+//! Time and memory are linear in the size of the body. Nothing recurses over
+//! its nesting.
+//!
+//! # Parts
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `compile` | the driver: values, registers, control flow, the contract of `tepui-abi` |
+//! | `x64` | the macro assembler of x86-64: instructions, SSE2 alone or with what the processor has |
+//! | `reg` | registers and sets of them |
+//!
+//! The relaxed vector instructions have the results that every tier gives;
+//! NaN payloads are what the machine makes, unless
+//! [`Tunables::deterministic`] asks for canonical ones.
+
+mod compile;
+mod reg;
+mod x64;
+
+use std::fmt;
+use std::sync::Mutex;
+
+use tepui_abi::{
+    Architecture, CompileError, CompiledFunction, Compiler, FunctionInput, Target, Tunables,
+};
+
+use compile::Workspace;
+pub use x64::CpuFeatures;
+
+/// Why no compiler could be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetupError(String);
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SetupError {}
+
+/// The baseline compiler for one target under given tunables.
+pub struct Baseline {
+    target: Target,
+    cpu: CpuFeatures,
+    tunables: Tunables,
+    pool: Mutex<Vec<Workspace>>,
+}
+
+impl Baseline {
+    /// A compiler for `target`, whose processors have these features; those
+    /// that need another that is missing are not used.
+    ///
+    /// # Errors
+    ///
+    /// When there is no baseline compiler for the target.
+    pub fn new(
+        target: Target,
+        cpu: CpuFeatures,
+        tunables: Tunables,
+    ) -> Result<Baseline, SetupError> {
+        if target.architecture != Architecture::X86_64 || target.pointer_bytes != 8 {
+            return Err(SetupError(format!(
+                "there is no baseline compiler for {}",
+                target.architecture
+            )));
+        }
+        Ok(Baseline {
+            target,
+            cpu: cpu.closed(),
+            tunables,
+            pool: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// A compiler for the machine that runs this process.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Baseline::new`].
+    pub fn host(tunables: Tunables) -> Result<Baseline, SetupError> {
+        if cfg!(windows) {
+            return Err(SetupError(
+                "the baseline compiler does not know the calling convention of Windows".to_owned(),
+            ));
+        }
+        Baseline::new(Target::host(), CpuFeatures::host(), tunables)
+    }
+}
+
+impl Compiler for Baseline {
+    fn name(&self) -> &'static str {
+        "baseline"
+    }
+
+    fn target(&self) -> Target {
+        self.target
+    }
+
+    fn tunables(&self) -> &Tunables {
+        &self.tunables
+    }
+
+    fn fingerprint(&self) -> String {
+        format!(
+            "baseline {} {} {} {:?}",
+            env!("CARGO_PKG_VERSION"),
+            self.target.architecture,
+            self.cpu,
+            self.tunables
+        )
+    }
+
+    fn check_host(&self) -> Result<(), String> {
+        if self.target != Target::host() {
+            return Err(format!(
+                "the code is for {}, which this machine is not",
+                self.target.architecture
+            ));
+        }
+        match CpuFeatures::host().lacks(self.cpu) {
+            Some(feature) => Err(format!("the processor does not have {feature}")),
+            None => Ok(()),
+        }
+    }
+
+    fn compile(&self, input: &FunctionInput<'_>) -> Result<CompiledFunction, CompileError> {
+        let lock = || match self.pool.lock() {
+            Ok(pool) => pool,
+            // A workspace is only ever pushed or popped whole.
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        let mut workspace = lock().pop().unwrap_or_default();
+        let result = compile::compile(input, self.cpu, &self.tunables, &mut workspace);
+        // What a giant needed is not kept for the small ones that follow.
+        if workspace.is_small() {
+            lock().push(workspace);
+        }
+        result
+    }
+}

@@ -1,0 +1,531 @@
+//! How are instructions of x86-64 encoded? Legacy and VEX forms, labels,
+//! constants beside the code.
+//!
+//! An instruction is put together in sixteen bytes on the stack and appended
+//! with one store; the buffer is then cut to the instruction's length. Forward
+//! jumps hold, until their label is bound, the place of the jump before them to
+//! the same label: a label needs no list.
+
+use std::collections::HashMap;
+
+use crate::reg::Reg;
+
+pub(crate) const RAX: Reg = Reg::int(0);
+pub(crate) const RCX: Reg = Reg::int(1);
+pub(crate) const RDX: Reg = Reg::int(2);
+pub(crate) const RBX: Reg = Reg::int(3);
+pub(crate) const RSP: Reg = Reg::int(4);
+pub(crate) const RBP: Reg = Reg::int(5);
+pub(crate) const RSI: Reg = Reg::int(6);
+pub(crate) const RDI: Reg = Reg::int(7);
+pub(crate) const R8: Reg = Reg::int(8);
+pub(crate) const R9: Reg = Reg::int(9);
+pub(crate) const R10: Reg = Reg::int(10);
+pub(crate) const R11: Reg = Reg::int(11);
+pub(crate) const R12: Reg = Reg::int(12);
+pub(crate) const R13: Reg = Reg::int(13);
+pub(crate) const R14: Reg = Reg::int(14);
+pub(crate) const R15: Reg = Reg::int(15);
+pub(crate) const XMM14: Reg = Reg::vector(14);
+pub(crate) const XMM15: Reg = Reg::vector(15);
+
+/// A place in code that jumps go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Label(u32);
+
+/// A constant beside the code, by its offset among the constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Constant(u32);
+
+/// An address: base, index times scale, distance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mem {
+    pub(crate) base: Reg,
+    pub(crate) index: Option<Reg>,
+    /// log2 of what the index is multiplied with.
+    pub(crate) scale: u8,
+    pub(crate) disp: i32,
+}
+
+impl Mem {
+    pub(crate) const fn at(base: Reg, disp: i32) -> Mem {
+        Mem {
+            base,
+            index: None,
+            scale: 0,
+            disp,
+        }
+    }
+}
+
+/// A register or memory operand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rm {
+    Reg(Reg),
+    Mem(Mem),
+    Constant(Constant),
+}
+
+impl From<Reg> for Rm {
+    fn from(reg: Reg) -> Rm {
+        Rm::Reg(reg)
+    }
+}
+
+impl From<Mem> for Rm {
+    fn from(mem: Mem) -> Rm {
+        Rm::Mem(mem)
+    }
+}
+
+impl From<Constant> for Rm {
+    fn from(constant: Constant) -> Rm {
+        Rm::Constant(constant)
+    }
+}
+
+/// A condition, by its number in the encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Cc {
+    Carry = 2,
+    NotCarry = 3,
+    Equal = 4,
+    NotEqual = 5,
+    BelowEqual = 6,
+    Above = 7,
+    Sign = 8,
+    NotSign = 9,
+    Parity = 10,
+    NotParity = 11,
+    Less = 12,
+    GreaterEqual = 13,
+    LessEqual = 14,
+    Greater = 15,
+}
+
+impl Cc {
+    pub(crate) fn not(self) -> Cc {
+        match self {
+            Cc::Carry => Cc::NotCarry,
+            Cc::NotCarry => Cc::Carry,
+            Cc::Equal => Cc::NotEqual,
+            Cc::NotEqual => Cc::Equal,
+            Cc::BelowEqual => Cc::Above,
+            Cc::Above => Cc::BelowEqual,
+            Cc::Sign => Cc::NotSign,
+            Cc::NotSign => Cc::Sign,
+            Cc::Parity => Cc::NotParity,
+            Cc::NotParity => Cc::Parity,
+            Cc::Less => Cc::GreaterEqual,
+            Cc::GreaterEqual => Cc::Less,
+            Cc::LessEqual => Cc::Greater,
+            Cc::Greater => Cc::LessEqual,
+        }
+    }
+}
+
+/// An immediate operand at the end of an instruction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Imm {
+    None,
+    I8(u8),
+    I16(u16),
+    I32(u32),
+}
+
+struct Bytes {
+    bytes: [u8; 16],
+    len: usize,
+}
+
+impl Bytes {
+    #[inline(always)]
+    fn put(&mut self, byte: u8) {
+        self.bytes[self.len & 15] = byte;
+        self.len += 1;
+    }
+
+    #[inline(always)]
+    fn put32(&mut self, word: u32) {
+        for byte in word.to_le_bytes() {
+            self.put(byte);
+        }
+    }
+}
+
+const UNBOUND: u32 = 1 << 31;
+const END: u32 = UNBOUND - 1;
+
+struct ConstantFixup {
+    /// Where the distance is.
+    field: u32,
+    /// Bytes from the field to the end of the instruction.
+    tail: u8,
+    constant: Constant,
+}
+
+/// A buffer of code.
+#[derive(Default)]
+pub(crate) struct Emitter {
+    pub(crate) code: Vec<u8>,
+    /// A position, or the last jump to it with [`UNBOUND`] set.
+    labels: Vec<u32>,
+    constants: Vec<u8>,
+    known: HashMap<[u8; 16], Constant>,
+    fixups: Vec<ConstantFixup>,
+    /// Jump tables: the offset among the constants, then the labels.
+    tables: Vec<(u32, Vec<Label>)>,
+}
+
+/// An opcode: prefix (0, 66, F2, F3), map (0: one byte, 1: 0F, 2: 0F38, 3: 0F3A),
+/// byte, from high to low.
+pub(crate) type Op = u32;
+
+impl Emitter {
+    pub(crate) fn clear(&mut self) {
+        self.code.clear();
+        self.labels.clear();
+        self.constants.clear();
+        self.known.clear();
+        self.fixups.clear();
+        self.tables.clear();
+    }
+
+    pub(crate) fn position(&self) -> u32 {
+        self.code.len() as u32
+    }
+
+    #[inline(always)]
+    fn append(&mut self, bytes: &Bytes) {
+        let len = self.code.len() + bytes.len;
+        self.code.extend_from_slice(&bytes.bytes);
+        self.code.truncate(len);
+    }
+
+    pub(crate) fn byte(&mut self, byte: u8) {
+        self.code.push(byte);
+    }
+
+    /// The operand part: what selects registers and memory, and immediates.
+    #[inline(always)]
+    fn operands(&mut self, out: &mut Bytes, reg: u8, rm: Rm, imm: Imm) {
+        let reg = (reg & 7) << 3;
+        let tail = match imm {
+            Imm::None => 0,
+            Imm::I8(_) => 1,
+            Imm::I16(_) => 2,
+            Imm::I32(_) => 4,
+        };
+        match rm {
+            Rm::Reg(rm) => out.put(0xc0 | reg | (rm.code() & 7)),
+            Rm::Mem(mem) => {
+                let base = mem.base.code();
+                // rbp and r13 as bases have no form without a distance.
+                let mode = if mem.disp == 0 && base & 7 != 5 {
+                    0x00
+                } else if mem.disp as i8 as i32 == mem.disp {
+                    0x40
+                } else {
+                    0x80
+                };
+                match mem.index {
+                    None if base & 7 != 4 => out.put(mode | reg | (base & 7)),
+                    None => {
+                        out.put(mode | reg | 4);
+                        out.put(0x20 | (base & 7));
+                    }
+                    Some(index) => {
+                        out.put(mode | reg | 4);
+                        out.put((mem.scale << 6) | ((index.code() & 7) << 3) | (base & 7));
+                    }
+                }
+                match mode {
+                    0x40 => out.put(mem.disp as u8),
+                    0x80 => out.put32(mem.disp as u32),
+                    _ => {}
+                }
+            }
+            Rm::Constant(constant) => {
+                out.put(reg | 5);
+                self.fixups.push(ConstantFixup {
+                    field: self.position() + out.len as u32,
+                    tail: 4 + tail,
+                    constant,
+                });
+                out.put32(0);
+            }
+        }
+        match imm {
+            Imm::None => {}
+            Imm::I8(imm) => out.put(imm),
+            Imm::I16(imm) => {
+                out.put(imm as u8);
+                out.put((imm >> 8) as u8);
+            }
+            Imm::I32(imm) => out.put32(imm),
+        }
+    }
+
+    #[inline(always)]
+    fn extension(rm: Rm) -> (u8, u8) {
+        match rm {
+            Rm::Reg(rm) => (0, rm.code() >> 3),
+            Rm::Mem(mem) => (
+                mem.index.map_or(0, |index| index.code() >> 3),
+                mem.base.code() >> 3,
+            ),
+            Rm::Constant(_) => (0, 0),
+        }
+    }
+
+    /// An instruction in the legacy encoding. `force` asks for a REX prefix, for
+    /// byte registers.
+    #[inline(always)]
+    fn legacy(&mut self, op: Op, wide: bool, force: bool, reg: u8, rm: Rm, imm: Imm) {
+        let mut out = Bytes {
+            bytes: [0; 16],
+            len: 0,
+        };
+        let prefix = (op >> 16) as u8;
+        if prefix != 0 {
+            out.put(prefix);
+        }
+        let (x, b) = Self::extension(rm);
+        let rex = (u8::from(wide) << 3) | ((reg >> 3) << 2) | (x << 1) | b;
+        if rex != 0 || force {
+            out.put(0x40 | rex);
+        }
+        match (op >> 8) as u8 {
+            0 => {}
+            1 => out.put(0x0f),
+            2 => {
+                out.put(0x0f);
+                out.put(0x38);
+            }
+            _ => {
+                out.put(0x0f);
+                out.put(0x3a);
+            }
+        }
+        out.put(op as u8);
+        self.operands(&mut out, reg, rm, imm);
+        self.append(&out);
+    }
+
+    /// An instruction of 32 or 64 bits; `reg` may be an opcode extension.
+    #[inline]
+    pub(crate) fn op(&mut self, op: Op, wide: bool, reg: u8, rm: impl Into<Rm>) {
+        self.legacy(op, wide, false, reg, rm.into(), Imm::None);
+    }
+
+    /// The same with an immediate.
+    #[inline]
+    pub(crate) fn op_imm(&mut self, op: Op, wide: bool, reg: u8, rm: impl Into<Rm>, imm: Imm) {
+        self.legacy(op, wide, false, reg, rm.into(), imm);
+    }
+
+    /// An instruction on byte registers.
+    #[inline]
+    pub(crate) fn op8(&mut self, op: Op, reg: Reg, rm: impl Into<Rm>) {
+        let rm = rm.into();
+        let force = reg.code() >= 4 || matches!(rm, Rm::Reg(rm) if rm.code() >= 4);
+        self.legacy(op, false, force, reg.code(), rm, Imm::None);
+    }
+
+    /// An instruction in the VEX encoding, 128 bits.
+    #[inline]
+    pub(crate) fn vex(&mut self, op: Op, wide: bool, reg: Reg, second: u8, rm: Rm, imm: Imm) {
+        let mut out = Bytes {
+            bytes: [0; 16],
+            len: 0,
+        };
+        let pp = match (op >> 16) as u8 {
+            0 => 0,
+            0x66 => 1,
+            0xf3 => 2,
+            _ => 3,
+        };
+        let map = (op >> 8) as u8;
+        let (x, b) = Self::extension(rm);
+        let r = reg.code() >> 3;
+        let last = ((!second & 15) << 3) | pp;
+        if map == 1 && !wide && x == 0 && b == 0 {
+            out.put(0xc5);
+            out.put(((r ^ 1) << 7) | last);
+        } else {
+            out.put(0xc4);
+            out.put(((r ^ 1) << 7) | ((x ^ 1) << 6) | ((b ^ 1) << 5) | map);
+            out.put((u8::from(wide) << 7) | last);
+        }
+        out.put(op as u8);
+        self.operands(&mut out, reg.code(), rm, imm);
+        self.append(&out);
+    }
+
+    /// `mov reg, imm64`.
+    pub(crate) fn mov_imm64(&mut self, reg: Reg, value: u64) {
+        let mut out = Bytes {
+            bytes: [0; 16],
+            len: 0,
+        };
+        out.put(0x48 | (reg.code() >> 3));
+        out.put(0xb8 | (reg.code() & 7));
+        out.put32(value as u32);
+        out.put32((value >> 32) as u32);
+        self.append(&out);
+    }
+
+    /// `mov reg, imm32`, zero-extended.
+    pub(crate) fn mov_imm32(&mut self, reg: Reg, value: u32) {
+        let mut out = Bytes {
+            bytes: [0; 16],
+            len: 0,
+        };
+        if reg.code() >= 8 {
+            out.put(0x41);
+        }
+        out.put(0xb8 | (reg.code() & 7));
+        out.put32(value);
+        self.append(&out);
+    }
+
+    // Labels.
+
+    pub(crate) fn label(&mut self) -> Label {
+        self.labels.push(UNBOUND | END);
+        Label(self.labels.len() as u32 - 1)
+    }
+
+    pub(crate) fn bind(&mut self, label: Label) {
+        let here = self.position();
+        let mut at = self.labels[label.0 as usize];
+        debug_assert!(at & UNBOUND != 0, "a label is bound once");
+        at &= !UNBOUND;
+        while at != END {
+            let field = at as usize;
+            let bytes = &mut self.code[field..field + 4];
+            let next = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            bytes.copy_from_slice(&here.wrapping_sub(at + 4).to_le_bytes());
+            at = next;
+        }
+        self.labels[label.0 as usize] = here;
+    }
+
+    fn target(&mut self, label: Label) {
+        let field = self.position();
+        let entry = &mut self.labels[label.0 as usize];
+        let word = if *entry & UNBOUND == 0 {
+            entry.wrapping_sub(field + 4)
+        } else {
+            let previous = *entry & !UNBOUND;
+            *entry = UNBOUND | field;
+            previous
+        };
+        self.code.extend_from_slice(&word.to_le_bytes());
+    }
+
+    /// The distance of a jump back that fits into a byte.
+    fn short(&self, label: Label) -> Option<u8> {
+        let position = self.labels[label.0 as usize];
+        if position & UNBOUND != 0 {
+            return None;
+        }
+        let distance = i64::from(position) - (i64::from(self.position()) + 2);
+        i8::try_from(distance).ok().map(|distance| distance as u8)
+    }
+
+    pub(crate) fn jmp(&mut self, label: Label) {
+        if let Some(distance) = self.short(label) {
+            self.code.extend_from_slice(&[0xeb, distance]);
+            return;
+        }
+        self.code.push(0xe9);
+        self.target(label);
+    }
+
+    pub(crate) fn jcc(&mut self, cc: Cc, label: Label) {
+        if let Some(distance) = self.short(label) {
+            self.code.extend_from_slice(&[0x70 | cc as u8, distance]);
+            return;
+        }
+        self.code.extend_from_slice(&[0x0f, 0x80 | cc as u8]);
+        self.target(label);
+    }
+
+    /// A jump over a few instructions; see [`Emitter::land`].
+    pub(crate) fn hop(&mut self, cc: Cc) -> u32 {
+        self.code.extend_from_slice(&[0x70 | cc as u8, 0]);
+        self.position()
+    }
+
+    /// The same without condition.
+    pub(crate) fn hop_always(&mut self) -> u32 {
+        self.code.extend_from_slice(&[0xeb, 0]);
+        self.position()
+    }
+
+    /// Where a [`hop`](Emitter::hop) leads: at most 127 bytes on.
+    pub(crate) fn land(&mut self, hop: u32) {
+        let distance = self.position() - hop;
+        assert!(distance < 128, "a short jump is too long");
+        self.code[hop as usize - 1] = distance as u8;
+    }
+
+    // Constants.
+
+    /// Sixteen bytes beside the code, aligned.
+    pub(crate) fn constant(&mut self, bytes: [u8; 16]) -> Constant {
+        if let Some(constant) = self.known.get(&bytes) {
+            return *constant;
+        }
+        while !self.constants.len().is_multiple_of(16) {
+            self.constants.push(0);
+        }
+        let constant = Constant(self.constants.len() as u32);
+        self.constants.extend_from_slice(&bytes);
+        self.known.insert(bytes, constant);
+        constant
+    }
+
+    /// A table of distances from its own start to the labels.
+    pub(crate) fn table(&mut self, labels: Vec<Label>) -> Constant {
+        let at = self.constants.len() as u32;
+        self.constants
+            .resize(self.constants.len() + 4 * labels.len(), 0);
+        self.tables.push((at, labels));
+        Constant(at)
+    }
+
+    /// The code with `prologue` in front and the constants behind it.
+    pub(crate) fn finish(&mut self, prologue: &[u8]) -> Vec<u8> {
+        let total = prologue.len() + self.code.len();
+        let start = if self.constants.is_empty() {
+            total
+        } else {
+            total.next_multiple_of(16)
+        };
+        // Offset of the constants in the body.
+        let base = start - prologue.len();
+        for fixup in &self.fixups {
+            let field = fixup.field as usize;
+            let distance =
+                (base + fixup.constant.0 as usize) as u32 - (fixup.field + u32::from(fixup.tail));
+            self.code[field..field + 4].copy_from_slice(&distance.to_le_bytes());
+        }
+        for (at, labels) in &self.tables {
+            let table = base as u32 + at;
+            for (i, label) in labels.iter().enumerate() {
+                let distance = self.labels[label.0 as usize].wrapping_sub(table);
+                let field = *at as usize + 4 * i;
+                self.constants[field..field + 4].copy_from_slice(&distance.to_le_bytes());
+            }
+        }
+        let mut code = Vec::with_capacity(start + self.constants.len());
+        code.extend_from_slice(prologue);
+        code.extend_from_slice(&self.code);
+        code.resize(start, 0xcc);
+        code.extend_from_slice(&self.constants);
+        code
+    }
+}
