@@ -17,7 +17,7 @@ use crate::Result;
 pub enum Strategy {
     /// The interpreter.
     Interpreter,
-    /// The one-pass compiler. Not in this version yet.
+    /// The one-pass compiler, over whole modules: x86-64, except on Windows.
     Baseline,
     /// The optimizing compiler, over whole modules.
     Optimizing,
@@ -38,6 +38,8 @@ impl Strategy {
     pub const AVAILABLE: &'static [Strategy] = &[
         #[cfg(feature = "interpreter")]
         Strategy::Interpreter,
+        #[cfg(all(target_arch = "x86_64", not(windows)))]
+        Strategy::Baseline,
         Strategy::Optimizing,
     ];
 

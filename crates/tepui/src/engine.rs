@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tepui_abi::{Compiler, Tunables};
+use tepui_baseline::{Baseline, CpuFeatures};
 use tepui_module::{Features, RecGroup, TypeId, TypeLookup, TypeRegistry};
 use tepui_native::code::CodeRegion;
 use tepui_native::memory::{Reservation, page_size};
@@ -357,6 +358,16 @@ fn compiler(config: &Config, tunables: Tunables) -> Result<Box<dyn Compiler>> {
     };
     let host = tepui_abi::Target::host();
     let target = config.target.unwrap_or(host);
+    if config.strategy == Strategy::Baseline {
+        let compiler = if target == host {
+            let compiler = Baseline::host(tunables)?;
+            compiler.check_host().map_err(Error::msg)?;
+            compiler
+        } else {
+            Baseline::new(target, CpuFeatures::SSE2, tunables)?
+        };
+        return Ok(Box::new(compiler));
+    }
     if target != host {
         let processor = Processor::BASELINE;
         let compiler = Optimizing::new(target, &processor, tunables, opt_level, verifier)?;
