@@ -4,8 +4,8 @@
 //! This file holds unsafe code: it calls what the bytecode points to.
 //!
 //! With tail calls, [`Regs::next`] is a call at the end of a handler, with the
-//! same six words in the same registers, and the optimizer makes it a jump. With
-//! the loop, a handler leaves the six words in the [`State`] and returns.
+//! same words in the same registers, and the optimizer makes it a jump. With
+//! the loop, a handler leaves them in the [`State`] and returns.
 
 use crate::state::State;
 use crate::value::{Value, wide_immediate};
@@ -18,7 +18,8 @@ pub(crate) type Fp = *mut u64;
 pub(crate) type Ctx = *mut u8;
 
 /// What every handler is. The arguments are those of [`Regs`].
-pub(crate) type Handler = unsafe extern "C" fn(Ip, Fp, *mut u8, usize, Ctx, *mut State) -> Signal;
+pub(crate) type Handler =
+    unsafe extern "C" fn(Ip, Fp, *mut u8, Ctx, *mut State, u64, f64) -> Signal;
 
 /// Operands that the address of a handler takes.
 pub(crate) const HANDLER_WORDS: usize = size_of::<usize>() / 4;
@@ -49,12 +50,15 @@ pub(crate) struct Regs {
     pub(crate) fp: Fp,
     /// The base of memory 0.
     pub(crate) mem: *mut u8,
-    /// The length of memory 0 in bytes, as it was when it was last looked at.
-    pub(crate) len: usize,
     /// The instance context.
     pub(crate) ctx: Ctx,
     /// The state of the run.
     pub(crate) state: *mut State,
+    /// The last integer or reference that an instruction computed; narrow ones
+    /// zero-extended. It lies in its slot as well.
+    pub(crate) acc: u64,
+    /// The last float that an instruction computed; an `f32` in the low half.
+    pub(crate) float: f64,
 }
 
 /// The handler of the instruction at `ip`.
@@ -79,7 +83,11 @@ impl Regs {
     #[inline(always)]
     pub(crate) unsafe fn go(self) -> Signal {
         // SAFETY: the caller's.
-        unsafe { handler_at(self.ip)(self.ip, self.fp, self.mem, self.len, self.ctx, self.state) }
+        unsafe {
+            handler_at(self.ip)(
+                self.ip, self.fp, self.mem, self.ctx, self.state, self.acc, self.float,
+            )
+        }
     }
 
     /// Goes on at `self.ip`.
@@ -182,6 +190,19 @@ impl Regs {
         unsafe { V::read(self.fp, self.place(index)) }
     }
 
+    /// Writes a result to the slot that operand `index` names, and keeps it at
+    /// hand for the next instruction.
+    ///
+    /// # Safety
+    ///
+    /// The operand names a slot.
+    #[inline(always)]
+    pub(crate) unsafe fn give<V: Value>(&mut self, index: usize, value: V) {
+        // SAFETY: the caller's.
+        unsafe { self.set(index, value) }
+        value.keep(self);
+    }
+
     /// Writes the slot that operand `index` names.
     ///
     /// # Safety
@@ -216,7 +237,9 @@ pub(crate) unsafe fn run(mut regs: Regs) {
     loop {
         // SAFETY: the caller's; later on, what the handler has left.
         let signal = unsafe {
-            handler_at(regs.ip)(regs.ip, regs.fp, regs.mem, regs.len, regs.ctx, regs.state)
+            handler_at(regs.ip)(
+                regs.ip, regs.fp, regs.mem, regs.ctx, regs.state, regs.acc, regs.float,
+            )
         };
         if signal == Signal::EXIT {
             return;

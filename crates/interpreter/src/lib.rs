@@ -16,6 +16,13 @@
 //! comparison and the branch on it are one instruction; the result of an
 //! instruction goes to the local that it is assigned to. See [`translate`].
 //!
+//! A result is written to its slot and also **kept at hand**, in a register that
+//! every handler passes on: one for integers, one for floats. An instruction
+//! that uses the result of the one before takes it from there, so that chains of
+//! arithmetic do not wait for memory. Since the slot is always written, nothing
+//! else depends on it: the translator asks for it where it is right behind, and
+//! a handler that gives no result leaves it as it was.
+//!
 //! # Frames
 //!
 //! ```text

@@ -438,6 +438,8 @@ macro_rules! define {
             fn replace($a: V128, $lane: usize, $b: $tb) -> V128 $body
         }
     };
+    (@vector_unary $($rest:tt)*) => { define!(@unary $($rest)*); };
+    (@vector_binary $($rest:tt)*) => { define!(@binary $($rest)*); };
     (@float_unary $($rest:tt)*) => { define!(@unary $($rest)*); };
     (@float_binary $($rest:tt)*) => { define!(@binary $($rest)*); };
     (@singles_unary $($rest:tt)*) => { define!(@unary $($rest)*); };

@@ -231,7 +231,7 @@ pub(crate) mod lanes {
 macro_rules! for_each_vector {
     ($callback:ident) => {
         $callback! {
-            unary {
+            vector_unary {
                 visit_v128_not V128Not(a: V128) -> V128 { V128(a.0.map(|x| !x)) }
                 visit_v128_any_true V128AnyTrue(a: V128) -> u32 { u32::from(a.0 != [0; 16]) }
                 visit_i8x16_abs I8x16Abs(a: V128) -> V128 { <[i8; 16]>::of(a).map(i8::wrapping_abs).vector() }
@@ -290,7 +290,7 @@ macro_rules! for_each_vector {
                 visit_f32x4_splat F32x4Splat(a: u32) -> V128 { [a as u32; 4].vector() }
                 visit_f64x2_splat F64x2Splat(a: u64) -> V128 { [a as u64; 2].vector() }
             }
-            binary {
+            vector_binary {
                 visit_v128_and V128And(a: V128, b: V128) -> V128 { lanes::map2::<[u64; 2], _>(a, b, |x, y| x & y) }
                 visit_v128_or V128Or(a: V128, b: V128) -> V128 { lanes::map2::<[u64; 2], _>(a, b, |x, y| x | y) }
                 visit_v128_xor V128Xor(a: V128, b: V128) -> V128 { lanes::map2::<[u64; 2], _>(a, b, |x, y| x ^ y) }

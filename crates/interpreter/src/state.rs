@@ -71,6 +71,8 @@ pub enum Outcome {
 
 /// What handlers share during a run.
 pub(crate) struct State {
+    /// The length of memory 0 in bytes, as it was when it was last looked at.
+    pub(crate) len: usize,
     /// The address that frames must not reach.
     pub(crate) stack_end: usize,
     pub(crate) runtime: &'static Runtime,
@@ -193,6 +195,7 @@ impl SlotStack {
             let ip = (*code).start();
             let (mem, len) = memory0(context);
             let mut state = State {
+                len,
                 stack_end: end,
                 runtime,
                 ip,
@@ -204,9 +207,10 @@ impl SlotStack {
                     ip,
                     fp,
                     mem,
-                    len,
                     ctx: context,
                     state: ptr::null_mut(),
+                    acc: 0,
+                    float: 0.0,
                 },
                 previous: (*stack).innermost,
                 tag,
@@ -217,9 +221,10 @@ impl SlotStack {
                 ip,
                 fp,
                 mem,
-                len,
                 ctx: context,
                 state,
+                acc: 0,
+                float: 0.0,
             });
             let result = finish((*state).outcome, area);
             (*stack).innermost = (*state).previous;

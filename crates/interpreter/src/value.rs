@@ -7,12 +7,23 @@
 //! narrow value only the low half is looked at: nothing is assumed of the rest.
 //! A vector takes two slots, its lanes in little-endian order on every machine.
 
-use crate::dispatch::{Fp, Ip};
+use crate::dispatch::{Fp, Ip, Regs};
 
 /// A vector: its bytes, lane 0 first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub(crate) struct V128(pub(crate) [u8; 16]);
+
+/// Where a value is kept at hand besides its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// In the register for integers and references.
+    Integer,
+    /// In the register for floats.
+    Float,
+    /// Nowhere.
+    Vector,
+}
 
 /// A type of values that handlers read and write.
 pub(crate) trait Value: Copy {
@@ -20,6 +31,14 @@ pub(crate) trait Value: Copy {
     const WIDE: bool = false;
     /// Operands that a constant takes.
     const IMMEDIATE: usize;
+    /// Where it is kept at hand.
+    const CLASS: Class;
+
+    /// Keeps the value at hand, if its class is.
+    fn keep(self, regs: &mut Regs);
+
+    /// The value at hand, which must be of this type.
+    fn kept(regs: &Regs) -> Self;
 
     /// Reads the slot at `offset` bytes from the frame pointer.
     ///
@@ -67,9 +86,27 @@ pub(crate) unsafe fn wide_immediate(ip: Ip) -> u64 {
 }
 
 macro_rules! narrow {
-    ($($ty:ty, $from:expr, $to:expr;)*) => {
+    ($($ty:ty, $class:ident, $from:expr, $to:expr;)*) => {
         $(impl Value for $ty {
             const IMMEDIATE: usize = 1;
+            const CLASS: Class = Class::$class;
+
+            #[inline(always)]
+            fn keep(self, regs: &mut Regs) {
+                let bits = u64::from($to(self));
+                match Self::CLASS {
+                    Class::Float => regs.float = f64::from_bits(bits),
+                    _ => regs.acc = bits,
+                }
+            }
+
+            #[inline(always)]
+            fn kept(regs: &Regs) -> Self {
+                $from(match Self::CLASS {
+                    Class::Float => regs.float.to_bits() as u32,
+                    _ => regs.acc as u32,
+                })
+            }
 
             #[inline(always)]
             unsafe fn read(fp: Fp, offset: i32) -> Self {
@@ -93,16 +130,34 @@ macro_rules! narrow {
 }
 
 narrow! {
-    u32, core::convert::identity, core::convert::identity;
-    i32, |bits: u32| bits as i32, |value: i32| value as u32;
-    f32, f32::from_bits, f32::to_bits;
-    bool, |bits: u32| bits != 0, u32::from;
+    u32, Integer, core::convert::identity, core::convert::identity;
+    i32, Integer, |bits: u32| bits as i32, |value: i32| value as u32;
+    f32, Float, f32::from_bits, f32::to_bits;
+    bool, Integer, |bits: u32| bits != 0, u32::from;
 }
 
 macro_rules! whole {
-    ($($ty:ty, $from:expr, $to:expr;)*) => {
+    ($($ty:ty, $class:ident, $from:expr, $to:expr;)*) => {
         $(impl Value for $ty {
             const IMMEDIATE: usize = 2;
+            const CLASS: Class = Class::$class;
+
+            #[inline(always)]
+            fn keep(self, regs: &mut Regs) {
+                let bits: u64 = $to(self);
+                match Self::CLASS {
+                    Class::Float => regs.float = f64::from_bits(bits),
+                    _ => regs.acc = bits,
+                }
+            }
+
+            #[inline(always)]
+            fn kept(regs: &Regs) -> Self {
+                $from(match Self::CLASS {
+                    Class::Float => regs.float.to_bits(),
+                    _ => regs.acc,
+                })
+            }
 
             #[inline(always)]
             unsafe fn read(fp: Fp, offset: i32) -> Self {
@@ -126,14 +181,23 @@ macro_rules! whole {
 }
 
 whole! {
-    u64, core::convert::identity, core::convert::identity;
-    i64, |bits: u64| bits as i64, |value: i64| value as u64;
-    f64, f64::from_bits, f64::to_bits;
+    u64, Integer, core::convert::identity, core::convert::identity;
+    i64, Integer, |bits: u64| bits as i64, |value: i64| value as u64;
+    f64, Float, f64::from_bits, f64::to_bits;
 }
 
 impl Value for V128 {
     const WIDE: bool = true;
     const IMMEDIATE: usize = 4;
+    const CLASS: Class = Class::Vector;
+
+    #[inline(always)]
+    fn keep(self, _: &mut Regs) {}
+
+    #[inline(always)]
+    fn kept(_: &Regs) -> Self {
+        V128([0; 16])
+    }
 
     #[inline(always)]
     unsafe fn read(fp: Fp, offset: i32) -> Self {
@@ -155,5 +219,65 @@ impl Value for V128 {
             chunk.copy_from_slice(&unsafe { ip.add(i).read() }.to_le_bytes());
         }
         V128(bytes)
+    }
+}
+
+/// Where a handler takes an operand from.
+pub(crate) trait Source {
+    /// Words of the instruction that an operand of type `V` takes.
+    fn words<V: Value>() -> usize;
+
+    /// The operand, from word `at` of the instruction on.
+    ///
+    /// # Safety
+    ///
+    /// The instruction has such an operand.
+    unsafe fn take<V: Value>(regs: &Regs, at: usize) -> V;
+}
+
+/// A slot that the instruction names.
+pub(crate) struct Slot;
+
+/// A constant in the instruction.
+pub(crate) struct Constant;
+
+/// The value that the instruction before has given.
+pub(crate) struct Kept;
+
+impl Source for Slot {
+    #[inline(always)]
+    fn words<V: Value>() -> usize {
+        1
+    }
+
+    #[inline(always)]
+    unsafe fn take<V: Value>(regs: &Regs, at: usize) -> V {
+        // SAFETY: the caller's.
+        unsafe { regs.get(at) }
+    }
+}
+
+impl Source for Constant {
+    #[inline(always)]
+    fn words<V: Value>() -> usize {
+        V::IMMEDIATE
+    }
+
+    #[inline(always)]
+    unsafe fn take<V: Value>(regs: &Regs, at: usize) -> V {
+        // SAFETY: the caller's.
+        unsafe { regs.constant(at) }
+    }
+}
+
+impl Source for Kept {
+    #[inline(always)]
+    fn words<V: Value>() -> usize {
+        0
+    }
+
+    #[inline(always)]
+    unsafe fn take<V: Value>(regs: &Regs, _: usize) -> V {
+        V::kept(regs)
     }
 }

@@ -25,7 +25,7 @@ use super::table::element;
 use crate::code::{FunctionCode, FunctionEntry, ModuleCode};
 use crate::dispatch::{Ctx, Fp, HANDLER_WORDS, Handler, Ip, Regs, Signal};
 use crate::runtime::{NativeCall, Resolution};
-use crate::state::{HEADER_BYTES, Header, Outcome, TailCall, header, memory0};
+use crate::state::{HEADER_BYTES, Header, Outcome, TailCall, header};
 
 const FUNC_REF: FuncRefLayout = FuncRefLayout::new(Target::host());
 
@@ -182,7 +182,7 @@ unsafe fn push_across(mut r: Regs, code: *const FunctionCode, ctx: Ctx, operands
             return r.trap(Trap::StackOverflow);
         }
         r.ctx = ctx;
-        (r.mem, r.len) = memory0(ctx);
+        r = r.reloaded();
         push(r, code, fp, reload, ctx)
     }
 }
@@ -196,7 +196,7 @@ unsafe fn invoke<const OPERANDS: usize>(r: Regs, reference: *const u8) -> Signal
             Some((code, ctx)) => push_across(r, code, ctx, OPERANDS),
             None => {
                 (*r.state).callee = reference;
-                invoke_rarely::<OPERANDS>(r.ip, r.fp, r.mem, r.len, r.ctx, r.state)
+                invoke_rarely::<OPERANDS>(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float)
             }
         }
     }
@@ -264,7 +264,7 @@ unsafe fn replace(mut r: Regs, code: *const FunctionCode, ctx: Ctx) -> Signal {
                 ret = ret.wrapping_sub(RELOAD_WORDS);
             }
             r.ctx = ctx;
-            (r.mem, r.len) = memory0(ctx);
+            r = r.reloaded();
         }
         header(fp).write(Header {
             ip: ret,
@@ -382,7 +382,6 @@ handlers! {
     /// Takes the context from the frame: a call has come back from another
     /// instance.
     fn reload(r) {
-        let mut r = r;
         r.ctx = (*header(r.fp)).ctx;
         r.reloaded().next(0)
     }
@@ -392,7 +391,7 @@ handlers! {
         let entry = ptr::with_exposed_provenance::<FunctionEntry>(r.wide(4) as usize);
         let code = (*entry).code.load(Ordering::Acquire);
         if code.is_null() {
-            return call_rarely(r.ip, r.fp, r.mem, r.len, r.ctx, r.state);
+            return call_rarely(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float);
         }
         let fp = callee_frame(&r);
         push(r, code, fp, reload_of(&r, CALL).wrapping_add(RELOAD_WORDS), r.ctx)
@@ -462,7 +461,7 @@ handlers! {
         if !code.is_null() {
             return replace(r, code, r.ctx);
         }
-        return_call_rarely(r.ip, r.fp, r.mem, r.len, r.ctx, r.state)
+        return_call_rarely(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float)
     }
 
     #[cold]

@@ -11,7 +11,7 @@ use super::{builtin, handlers};
 use crate::code::Place;
 use crate::dispatch::{Ctx, Regs, Signal};
 use crate::state::header;
-use crate::value::{V128, slot};
+use crate::value::{Source, V128, slot};
 
 const TARGET: Target = Target::host();
 const STORE: StoreLayout = StoreLayout::new(TARGET);
@@ -114,7 +114,7 @@ handlers! {
     /// Operands: the result, the condition, the values.
     fn select(r) {
         let (a, b): (u64, u64) = (r.get(2), r.get(3));
-        r.set(0, if r.get::<u32>(1) != 0 { a } else { b });
+        r.give(0, if r.get::<u32>(1) != 0 { a } else { b });
         r.next(4)
     }
 
@@ -126,7 +126,7 @@ handlers! {
 
     /// Whether the whole slot is zero. Operands: the result, the slot.
     fn is_null(r) {
-        r.set(0, u32::from(r.get::<u64>(1) == 0));
+        r.give(0, u32::from(r.get::<u64>(1) == 0));
         r.next(2)
     }
 
@@ -143,12 +143,22 @@ handlers! {
     }
 
     /// Operands: the condition, the target.
-    fn branch_if_not_zero(r) {
-        if r.get::<u32>(0) != 0 { r.branch(1) } else { r.next(2) }
+    fn branch_if_not_zero[A: Source](r) {
+        let target = A::words::<u32>();
+        if A::take::<u32>(&r, 0) != 0 {
+            r.branch(target)
+        } else {
+            r.next(target + 1)
+        }
     }
 
-    fn branch_if_zero(r) {
-        if r.get::<u32>(0) == 0 { r.branch(1) } else { r.next(2) }
+    fn branch_if_zero[A: Source](r) {
+        let target = A::words::<u32>();
+        if A::take::<u32>(&r, 0) == 0 {
+            r.branch(target)
+        } else {
+            r.next(target + 1)
+        }
     }
 
     /// The same for a whole slot.
@@ -196,13 +206,13 @@ handlers! {
 
     fn global_get32(r) {
         let at = Place::from_word(r.word(1)).resolve(r.ctx);
-        r.set(0, at.cast::<u32>().read());
+        r.give(0, at.cast::<u32>().read());
         r.next(2)
     }
 
     fn global_get64(r) {
         let at = Place::from_word(r.word(1)).resolve(r.ctx);
-        r.set(0, at.cast::<u64>().read());
+        r.give(0, at.cast::<u64>().read());
         r.next(2)
     }
 

@@ -14,8 +14,8 @@ use crate::access::Raw;
 use crate::code::Place;
 use crate::dispatch::{Ctx, Fp, Ip, Regs, Signal};
 use crate::simd::{Lanes, lanes};
-use crate::state::{State, definition, memory0};
-use crate::value::{V128, Value};
+use crate::state::{State, definition};
+use crate::value::{Source, V128, Value};
 
 /// A load: what is read, and what becomes of it.
 pub(crate) trait Load {
@@ -54,15 +54,15 @@ macro_rules! loads {
 }
 
 macro_rules! stores {
-    ($($op:ident: $value:ty => $raw:ty;)*) => {
+    ($($op:ident: $value:ty => $raw:ty, |$from:ident| $convert:expr;)*) => {
         $(pub(crate) struct $op;
         impl Store for $op {
             type A = $value;
             const WIDTH: usize = size_of::<$raw>();
             #[inline(always)]
-            unsafe fn store(base: *mut u8, index: usize, value: $value) {
+            unsafe fn store(base: *mut u8, index: usize, $from: $value) {
                 // SAFETY: the caller's.
-                unsafe { (value as $raw).put(base, index) }
+                unsafe { <$raw>::put($convert, base, index) }
             }
         })*
     };
@@ -71,6 +71,8 @@ macro_rules! stores {
 loads! {
     Load32: u32 => u32, |v| v;
     Load64: u64 => u64, |v| v;
+    LoadF32: u32 => f32, |v| f32::from_bits(v);
+    LoadF64: u64 => f64, |v| f64::from_bits(v);
     Load8S32: u8 => i32, |v| i32::from(v as i8);
     Load8U32: u8 => u32, |v| u32::from(v);
     Load16S32: u16 => i32, |v| i32::from(v as i16);
@@ -93,10 +95,12 @@ loads! {
 }
 
 stores! {
-    Store32: u32 => u32;
-    Store64: u64 => u64;
-    Store8: u32 => u8;
-    Store16: u32 => u16;
+    Store32: u32 => u32, |v| v;
+    Store64: u64 => u64, |v| v;
+    Store8: u32 => u8, |v| v as u8;
+    Store16: u32 => u16, |v| v as u16;
+    StoreF32: f32 => u32, |v| v.to_bits();
+    StoreF64: f64 => u64, |v| v.to_bits();
 }
 
 fn quarters(v: u64) -> [u16; 4] {
@@ -164,6 +168,19 @@ lane! {
     u64, 2;
 }
 
+impl Regs {
+    /// The length of memory 0 when it was last looked at.
+    ///
+    /// # Safety
+    ///
+    /// The registers are those of a handler.
+    #[inline(always)]
+    unsafe fn length(&self) -> usize {
+        // SAFETY: the state of the run.
+        unsafe { (*self.state).len }
+    }
+}
+
 /// Where an access to memory 0 is, if it is inside: an index from the base.
 #[inline(always)]
 fn inside(len: usize, index: u32, offset: u32, width: usize) -> Option<usize> {
@@ -180,23 +197,25 @@ unsafe extern "C" fn outside(
     ip: Ip,
     fp: Fp,
     mem: *mut u8,
-    len: usize,
     ctx: Ctx,
     state: *mut State,
+    acc: u64,
+    float: f64,
 ) -> Signal {
-    let _ = mem;
     // SAFETY: called by handlers with their registers.
     unsafe {
-        let (mem, now) = memory0(ctx);
+        let before = (*state).len;
         let r = Regs {
             ip,
             fp,
             mem,
-            len: now,
             ctx,
             state,
-        };
-        if now > len {
+            acc,
+            float,
+        }
+        .reloaded();
+        if (*state).len > before {
             r.go()
         } else {
             r.trap(Trap::MemoryOutOfBounds)
@@ -229,57 +248,48 @@ pub(super) unsafe fn locate(
 handlers! {
     // Memory 0. Operands: the result, the index, the offset.
 
-    fn load[L: Load](r) {
-        match inside(r.len, r.get(1), r.word(2), L::WIDTH) {
+    fn load[L: Load, A: Source](r) {
+        let words = A::words::<u32>();
+        match inside(r.length(), A::take(&r, 1), r.word(1 + words), L::WIDTH) {
             Some(at) => {
-                r.set(0, L::load(r.mem, at));
-                r.next(3)
+                r.give(0, L::load(r.mem, at));
+                r.next(2 + words)
             }
-            None => outside(r.ip, r.fp, r.mem, r.len, r.ctx, r.state),
+            None => outside(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float),
         }
     }
 
     /// With a constant address. Operands: the result, the address.
     fn load_at[L: Load](r) {
-        match inside(r.len, 0, r.word(1), L::WIDTH) {
+        match inside(r.length(), 0, r.word(1), L::WIDTH) {
             Some(at) => {
-                r.set(0, L::load(r.mem, at));
+                r.give(0, L::load(r.mem, at));
                 r.next(2)
             }
-            None => outside(r.ip, r.fp, r.mem, r.len, r.ctx, r.state),
+            None => outside(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float),
         }
     }
 
-    /// Operands: the index, the value, the offset.
-    fn store[S: Store](r) {
-        match inside(r.len, r.get(0), r.word(2), S::WIDTH) {
+    /// Operands: the offset, the index, the value.
+    fn store[S: Store, A: Source, B: Source](r) {
+        let words = A::words::<u32>();
+        match inside(r.length(), A::take(&r, 1), r.word(0), S::WIDTH) {
             Some(at) => {
-                S::store(r.mem, at, r.get(1));
-                r.next(3)
+                S::store(r.mem, at, B::take(&r, 1 + words));
+                r.next(1 + words + B::words::<S::A>())
             }
-            None => outside(r.ip, r.fp, r.mem, r.len, r.ctx, r.state),
-        }
-    }
-
-    /// Of a constant. Operands: the index, the offset, the constant.
-    fn store_constant[S: Store](r) {
-        match inside(r.len, r.get(0), r.word(1), S::WIDTH) {
-            Some(at) => {
-                S::store(r.mem, at, r.constant(2));
-                r.next(2 + S::A::IMMEDIATE)
-            }
-            None => outside(r.ip, r.fp, r.mem, r.len, r.ctx, r.state),
+            None => outside(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float),
         }
     }
 
     /// At a constant address. Operands: the address, the value.
-    fn store_at[S: Store](r) {
-        match inside(r.len, 0, r.word(0), S::WIDTH) {
+    fn store_at[S: Store, B: Source](r) {
+        match inside(r.length(), 0, r.word(0), S::WIDTH) {
             Some(at) => {
-                S::store(r.mem, at, r.get(1));
-                r.next(2)
+                S::store(r.mem, at, B::take(&r, 1));
+                r.next(1 + B::words::<S::A>())
             }
-            None => outside(r.ip, r.fp, r.mem, r.len, r.ctx, r.state),
+            None => outside(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float),
         }
     }
 

@@ -15,7 +15,7 @@
 //! 5. Indices of memories, tables, globals, segments, types and functions exist.
 //!
 //! What handlers keep: `fp` has a header and a frame of the function's size
-//! within the slot stack; `mem` and `len` are base and a former length of memory
+//! within the slot stack; `mem` and the state's `len` are base and a former length of memory
 //! 0 of `ctx` (memories do not shrink; those that move are not shared, and
 //! everything that may move one is followed by a look at the definition); the
 //! state is that of the run, and nobody else uses it.
@@ -45,11 +45,13 @@ macro_rules! handlers {
                 ip: $crate::dispatch::Ip,
                 fp: $crate::dispatch::Fp,
                 mem: *mut u8,
-                len: usize,
                 ctx: $crate::dispatch::Ctx,
                 state: *mut $crate::state::State,
+                acc: u64,
+                float: f64,
             ) -> $crate::dispatch::Signal {
-                let $regs = $crate::dispatch::Regs { ip, fp, mem, len, ctx, state };
+                #[allow(unused_mut, reason = "some handlers change nothing")]
+                let mut $regs = $crate::dispatch::Regs { ip, fp, mem, ctx, state, acc, float };
                 // SAFETY: the invariants at the head of `handlers`.
                 unsafe { $body }
             }
@@ -125,7 +127,11 @@ impl Regs {
     #[inline(always)]
     pub(crate) unsafe fn reloaded(mut self) -> Regs {
         // SAFETY: the caller's.
-        (self.mem, self.len) = unsafe { memory0(self.ctx) };
+        unsafe {
+            let (mem, len) = memory0(self.ctx);
+            self.mem = mem;
+            (*self.state).len = len;
+        }
         self
     }
 

@@ -7,31 +7,20 @@
 
 use super::handlers;
 use crate::ops::{Binary, Compare, Ternary, TryBinary, TryUnary, Unary};
-use crate::value::{V128, Value};
+use crate::value::{Source, V128};
 
 handlers! {
-    fn unary[O: Unary](r) {
-        let a = r.get::<O::A>(1);
-        r.set(0, O::apply(a));
-        r.next(2)
+    fn unary[O: Unary, A: Source](r) {
+        let a = A::take::<O::A>(&r, 1);
+        r.give(0, O::apply(a));
+        r.next(1 + A::words::<O::A>())
     }
 
-    fn binary_ss[O: Binary](r) {
-        let (a, b) = (r.get::<O::A>(1), r.get::<O::B>(2));
-        r.set(0, O::apply(a, b));
-        r.next(3)
-    }
-
-    fn binary_si[O: Binary](r) {
-        let (a, b) = (r.get::<O::A>(1), r.constant::<O::B>(2));
-        r.set(0, O::apply(a, b));
-        r.next(2 + O::B::IMMEDIATE)
-    }
-
-    fn binary_is[O: Binary](r) {
-        let (a, b) = (r.constant::<O::A>(1), r.get::<O::B>(1 + O::A::IMMEDIATE));
-        r.set(0, O::apply(a, b));
-        r.next(2 + O::A::IMMEDIATE)
+    fn binary[O: Binary, A: Source, B: Source](r) {
+        let a = A::take::<O::A>(&r, 1);
+        let b = B::take::<O::B>(&r, 1 + A::words::<O::A>());
+        r.give(0, O::apply(a, b));
+        r.next(1 + A::words::<O::A>() + B::words::<O::B>())
     }
 
     fn ternary[O: Ternary](r) {
@@ -43,49 +32,35 @@ handlers! {
     fn try_unary[O: TryUnary](r) {
         match O::apply(r.get::<O::A>(1)) {
             Ok(value) => {
-                r.set(0, value);
+                r.give(0, value);
                 r.next(2)
             }
             Err(trap) => r.trap(trap),
         }
     }
 
-    fn try_binary_ss[O: TryBinary](r) {
-        match O::apply(r.get::<O::A>(1), r.get::<O::A>(2)) {
+    fn try_binary[O: TryBinary, A: Source, B: Source](r) {
+        let a = A::take::<O::A>(&r, 1);
+        let b = B::take::<O::A>(&r, 1 + A::words::<O::A>());
+        match O::apply(a, b) {
             Ok(value) => {
-                r.set(0, value);
-                r.next(3)
+                r.give(0, value);
+                r.next(1 + A::words::<O::A>() + B::words::<O::A>())
             }
             Err(trap) => r.trap(trap),
         }
     }
 
-    fn try_binary_si[O: TryBinary](r) {
-        match O::apply(r.get::<O::A>(1), r.constant::<O::A>(2)) {
-            Ok(value) => {
-                r.set(0, value);
-                r.next(2 + O::A::IMMEDIATE)
-            }
-            Err(trap) => r.trap(trap),
-        }
-    }
-
-    /// Branches when the comparison is `WHEN`. Operands: two slots, the target.
-    fn branch_ss[C: Compare, const WHEN: bool](r) {
-        if C::test(r.get(0), r.get(1)) == WHEN {
-            r.branch(2)
+    /// Branches when the comparison is `WHEN`. Operands: those of the
+    /// comparison, the target.
+    fn branch[C: Compare, A: Source, B: Source, const WHEN: bool](r) {
+        let a = A::take::<C::A>(&r, 0);
+        let b = B::take::<C::A>(&r, A::words::<C::A>());
+        let target = A::words::<C::A>() + B::words::<C::A>();
+        if C::test(a, b) == WHEN {
+            r.branch(target)
         } else {
-            r.next(3)
-        }
-    }
-
-    /// Branches when the comparison is `WHEN`. Operands: a slot, a constant, the
-    /// target.
-    fn branch_si[C: Compare, const WHEN: bool](r) {
-        if C::test(r.get(0), r.constant(1)) == WHEN {
-            r.branch(1 + C::A::IMMEDIATE)
-        } else {
-            r.next(2 + C::A::IMMEDIATE)
+            r.next(target + 1)
         }
     }
 

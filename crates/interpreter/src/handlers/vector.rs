@@ -9,7 +9,7 @@ use crate::value::V128;
 handlers! {
     /// Operands: the result, the vector, the lane.
     fn extract[O: Extract](r) {
-        r.set(0, O::extract(r.get(1), r.word(2) as usize));
+        r.give(0, O::extract(r.get(1), r.word(2) as usize));
         r.next(3)
     }
 

@@ -11,6 +11,7 @@ use super::{Entry, Kind, SLOT, Step, Stop, Translator, bytes_of, is_wide};
 use crate::dispatch::{HANDLER_WORDS, Handler};
 use crate::handlers::control as op;
 use crate::state::HEADER_BYTES;
+use crate::value::{Class, Kept, Slot};
 
 /// What an open block is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,8 @@ enum Condition {
     Known(bool),
     /// A slot that is zero or not.
     Slot(i32),
+    /// The number at hand, which lies in a slot as well.
+    Kept,
     /// A comparison: branches when it holds and when not, and their operands.
     Compare([Handler; 2], [u32; 3], usize),
     /// A reference in a slot; the condition is that it is null.
@@ -156,7 +159,7 @@ impl<'a> Translator<'a> {
         self.settle_locals();
         self.settle_top(self.parameter_count(ty));
         self.open(BlockKind::Loop(self.words.len()), ty);
-        self.last = None;
+        self.forget();
         self.check_meters();
         Ok(())
     }
@@ -274,7 +277,7 @@ impl<'a> Translator<'a> {
     /// Lets the branch whose distance is in `operand` lead here.
     fn bind(&mut self, operand: usize) {
         self.words[operand] = (self.words.len() - operand) as u32;
-        self.last = None;
+        self.forget();
     }
 
     fn unreachable(&mut self) {
@@ -305,7 +308,14 @@ impl<'a> Translator<'a> {
         let entry = self.pop();
         match entry.kind {
             Kind::Constant(value) => return Condition::Known(value as u32 != 0),
-            Kind::Local(_) => return Condition::Slot(self.slot_of(entry)),
+            Kind::Local(_) => {
+                let slot = self.slot_of(entry);
+                return if self.is_kept(slot, Class::Integer) {
+                    Condition::Kept
+                } else {
+                    Condition::Slot(slot)
+                };
+            }
             Kind::Temporary => {}
         }
         if let Some(last) = self.last
@@ -321,7 +331,11 @@ impl<'a> Translator<'a> {
             self.last = None;
             return Condition::Compare(branches, operands, count);
         }
-        Condition::Slot(entry.home)
+        if self.is_kept(entry.home, Class::Integer) {
+            Condition::Kept
+        } else {
+            Condition::Slot(entry.home)
+        }
     }
 
     /// Writes a branch that is taken when the condition is `when`.
@@ -335,8 +349,17 @@ impl<'a> Translator<'a> {
             }
             Condition::Known(_) => return Branch::Never,
             Condition::Slot(slot) => {
-                self.start(by(op::branch_if_not_zero, op::branch_if_zero));
+                self.start(by(
+                    op::branch_if_not_zero::<Slot>,
+                    op::branch_if_zero::<Slot>,
+                ));
                 self.place(slot);
+            }
+            Condition::Kept => {
+                self.start(by(
+                    op::branch_if_not_zero::<Kept>,
+                    op::branch_if_zero::<Kept>,
+                ));
             }
             Condition::Null(slot) => {
                 self.start(by(op::branch_if_null, op::branch_if_set));
@@ -644,7 +667,8 @@ impl<'a> Translator<'a> {
         self.place(condition);
         self.place(a);
         self.place(b);
-        self.end_result(start, None);
+        let class = if wide { Class::Vector } else { Class::Integer };
+        self.end_kept(start, class, None);
         Ok(())
     }
 }

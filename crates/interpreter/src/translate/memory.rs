@@ -10,7 +10,7 @@ use crate::code::Place;
 use crate::dispatch::Handler;
 use crate::handlers::memory::{Lane, Load, Store};
 use crate::handlers::{atomic, control, memory as op, table};
-use crate::value::Value;
+use crate::value::{Class, Constant, Kept, Slot, Value};
 
 /// The memory that an instruction names.
 fn memory_of(memarg: &MemArg) -> Step<u32> {
@@ -76,14 +76,22 @@ impl Translator<'_> {
                 {
                     let start = self.start_result(op::load_at::<L>, L::R::WIDE)?;
                     self.word(address);
-                    self.end_result(start, None);
+                    self.end_kept(start, L::R::CLASS, None);
                     return Ok(());
                 }
                 let index = self.slot_of(index);
-                let start = self.start_result(op::load::<L>, L::R::WIDE)?;
-                self.place(index);
+                let kept = self.is_kept(index, Class::Integer);
+                let handler: Handler = if kept {
+                    op::load::<L, Kept>
+                } else {
+                    op::load::<L, Slot>
+                };
+                let start = self.start_result(handler, L::R::WIDE)?;
+                if !kept {
+                    self.place(index);
+                }
                 self.word(offset);
-                self.end_result(start, None);
+                self.end_kept(start, L::R::CLASS, None);
             }
             Access::Any(place, offset) => {
                 let index = self.slot_of(index);
@@ -104,25 +112,53 @@ impl Translator<'_> {
                 if let Kind::Constant(index) = index.kind
                     && let Some(address) = (index as u32).checked_add(offset)
                 {
+                    if let Kind::Constant(value) = value.kind {
+                        self.start(op::store_at::<S, Constant>);
+                        self.word(address);
+                        self.constant::<S::A>(value);
+                        return Ok(());
+                    }
                     let value = self.slot_of(value);
-                    self.start(op::store_at::<S>);
+                    if self.is_kept(value, S::A::CLASS) {
+                        self.start(op::store_at::<S, Kept>);
+                        self.word(address);
+                        return Ok(());
+                    }
+                    self.start(op::store_at::<S, Slot>);
                     self.word(address);
                     self.place(value);
                     return Ok(());
                 }
                 let index = self.slot_of(index);
                 if let Kind::Constant(value) = value.kind {
-                    self.start(op::store_constant::<S>);
-                    self.place(index);
+                    let kept = self.is_kept(index, Class::Integer);
+                    self.start(if kept {
+                        op::store::<S, Kept, Constant>
+                    } else {
+                        op::store::<S, Slot, Constant>
+                    });
                     self.word(offset);
+                    if !kept {
+                        self.place(index);
+                    }
                     self.constant::<S::A>(value);
                     return Ok(());
                 }
                 let value = self.slot_of(value);
-                self.start(op::store::<S>);
-                self.place(index);
-                self.place(value);
-                self.word(offset);
+                if self.is_kept(value, S::A::CLASS) {
+                    self.start(op::store::<S, Slot, Kept>);
+                    self.word(offset);
+                    self.place(index);
+                } else if self.is_kept(index, Class::Integer) {
+                    self.start(op::store::<S, Kept, Slot>);
+                    self.word(offset);
+                    self.place(value);
+                } else {
+                    self.start(op::store::<S, Slot, Slot>);
+                    self.word(offset);
+                    self.place(index);
+                    self.place(value);
+                }
             }
             Access::Any(place, offset) => {
                 let (index, value) = (self.slot_of(index), self.slot_of(value));
@@ -414,7 +450,8 @@ impl Translator<'_> {
         };
         let start = self.start_result(handler, wide)?;
         self.word(place.word());
-        self.end_result(start, None);
+        let class = if wide { Class::Vector } else { Class::Integer };
+        self.end_kept(start, class, None);
         Ok(())
     }
 

@@ -59,7 +59,7 @@ use crate::ops::{
     Test, TryBinary, TryUnary, Unary,
 };
 use crate::state::HEADER_BYTES;
-use crate::value::Value;
+use crate::value::{Class, Constant, Kept, Slot, Value};
 
 /// What a translation is given.
 pub(crate) struct Input<'a> {
@@ -134,6 +134,62 @@ struct Last {
     branches: Option<[Handler; 2]>,
 }
 
+/// The value that the instruction written last keeps at hand.
+#[derive(Clone, Copy)]
+struct AtHand {
+    /// The end of that instruction.
+    end: usize,
+    /// The slot that the value lies in as well.
+    place: i32,
+    class: Class,
+}
+
+/// Where two operands are taken from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sources {
+    SlotSlot,
+    KeptSlot,
+    SlotKept,
+    SlotConstant,
+    KeptConstant,
+    ConstantSlot,
+    ConstantKept,
+}
+
+/// The handlers of a binary instruction, by [`Sources`].
+fn binaries<O: Binary>(sources: Sources) -> Handler {
+    match sources {
+        Sources::SlotSlot => number::binary::<O, Slot, Slot>,
+        Sources::KeptSlot => number::binary::<O, Kept, Slot>,
+        Sources::SlotKept => number::binary::<O, Slot, Kept>,
+        Sources::SlotConstant => number::binary::<O, Slot, Constant>,
+        Sources::KeptConstant => number::binary::<O, Kept, Constant>,
+        Sources::ConstantSlot => number::binary::<O, Constant, Slot>,
+        Sources::ConstantKept => number::binary::<O, Constant, Kept>,
+    }
+}
+
+/// The branches on a comparison, by [`Sources`]: when it holds, and when not.
+fn branches<C: Compare>(sources: Sources) -> [Handler; 2] {
+    macro_rules! both {
+        ($a:ty, $b:ty) => {
+            [
+                number::branch::<C, $a, $b, true>,
+                number::branch::<C, $a, $b, false>,
+            ]
+        };
+    }
+    match sources {
+        Sources::SlotSlot => both!(Slot, Slot),
+        Sources::KeptSlot => both!(Kept, Slot),
+        Sources::SlotKept => both!(Slot, Kept),
+        Sources::SlotConstant => both!(Slot, Constant),
+        Sources::KeptConstant => both!(Kept, Constant),
+        Sources::ConstantSlot => both!(Constant, Slot),
+        Sources::ConstantKept => both!(Constant, Kept),
+    }
+}
+
 /// The state of a translation.
 struct Translator<'a> {
     input: &'a Input<'a>,
@@ -149,6 +205,7 @@ struct Translator<'a> {
     locals: Vec<Local>,
     control: Vec<control::Block>,
     last: Option<Last>,
+    at_hand: Option<AtHand>,
     /// Whether the instruction at hand can be reached.
     reachable: bool,
     /// Blocks opened inside unreachable code.
@@ -217,6 +274,7 @@ fn run<'a>(input: &'a Input<'a>, wanted: usize) -> Step<(Translator<'a>, Option<
         locals: Vec::new(),
         control: Vec::new(),
         last: None,
+        at_hand: None,
         reachable: true,
         skipped: 0,
         fuel: 0,
@@ -354,6 +412,33 @@ impl<'a> Translator<'a> {
             result: start + HANDLER_WORDS,
             branches,
         });
+    }
+
+    /// The same for one whose handler keeps its result at hand.
+    fn end_kept(&mut self, start: usize, class: Class, branches: Option<[Handler; 2]>) {
+        self.end_result(start, branches);
+        self.at_hand = Some(AtHand {
+            end: self.words.len(),
+            place: self.words[start + HANDLER_WORDS] as i32,
+            class,
+        });
+    }
+
+    /// Whether the value of the slot is at hand for an instruction written now.
+    fn is_kept(&self, place: i32, class: Class) -> bool {
+        self.at_hand.is_some_and(|at_hand| {
+            at_hand.end == self.words.len()
+                && at_hand.place == place
+                && at_hand.class == class
+                && class != Class::Vector
+        })
+    }
+
+    /// A branch leads to what is written next: nothing is known of what was
+    /// done before it.
+    fn forget(&mut self) {
+        self.last = None;
+        self.at_hand = None;
     }
 
     // The operand stack.
@@ -574,6 +659,11 @@ impl<'a> Translator<'a> {
             self.words[last.result] = place as u32;
             // The result is no longer where the stack has its entries.
             self.last = None;
+            if let Some(at_hand) = &mut self.at_hand
+                && at_hand.end == last.end
+            {
+                at_hand.place = place;
+            }
             return;
         }
         self.save_readers(index);
@@ -585,9 +675,23 @@ impl<'a> Translator<'a> {
 
     fn unary<O: Unary>(&mut self) -> Step {
         let a = self.pop_slot();
-        let start = self.start_result(number::unary::<O>, O::R::WIDE)?;
+        if self.is_kept(a, O::A::CLASS) {
+            let start = self.start_result(number::unary::<O, Kept>, O::R::WIDE)?;
+            self.end_kept(start, O::R::CLASS, None);
+            return Ok(());
+        }
+        self.write_unary::<O>(a)
+    }
+
+    fn vector_unary<O: Unary>(&mut self) -> Step {
+        let a = self.pop_slot();
+        self.write_unary::<O>(a)
+    }
+
+    fn write_unary<O: Unary>(&mut self, a: i32) -> Step {
+        let start = self.start_result(number::unary::<O, Slot>, O::R::WIDE)?;
         self.place(a);
-        self.end_result(start, None);
+        self.end_kept(start, O::R::CLASS, None);
         Ok(())
     }
 
@@ -599,45 +703,98 @@ impl<'a> Translator<'a> {
         }
     }
 
-    fn binary_with<O: Binary>(&mut self, branches: Option<[Handler; 4]>) -> Step {
+    /// Writes an instruction with two operands, taken from the stack, with the
+    /// handler that `handlers` has for where they are.
+    fn two_operands<A: Value, B: Value>(
+        &mut self,
+        result: (Class, bool),
+        handlers: impl FnOnce(Sources) -> (Handler, Option<[Handler; 2]>),
+    ) -> Step {
         let (b, a) = (self.pop(), self.pop());
+        let (class, wide) = result;
         match (a.kind, b.kind) {
             (_, Kind::Constant(value)) => {
                 let a = self.slot_of(a);
-                let start = self.start_result(number::binary_si::<O>, O::R::WIDE)?;
-                self.place(a);
-                self.constant::<O::B>(value);
-                self.end_result(start, branches.map(|[_, _, yes, no]| [yes, no]));
+                let kept = self.is_kept(a, A::CLASS);
+                let (handler, branches) = handlers(if kept {
+                    Sources::KeptConstant
+                } else {
+                    Sources::SlotConstant
+                });
+                let start = self.start_result(handler, wide)?;
+                if !kept {
+                    self.place(a);
+                }
+                self.constant::<B>(value);
+                self.end_kept(start, class, branches);
             }
-            (Kind::Constant(value), _) if branches.is_none() => {
+            (Kind::Constant(value), _) => {
                 let b = self.slot_of(b);
-                let start = self.start_result(number::binary_is::<O>, O::R::WIDE)?;
-                self.constant::<O::A>(value);
-                self.place(b);
-                self.end_result(start, None);
+                let kept = self.is_kept(b, B::CLASS);
+                let (handler, branches) = handlers(if kept {
+                    Sources::ConstantKept
+                } else {
+                    Sources::ConstantSlot
+                });
+                let start = self.start_result(handler, wide)?;
+                self.constant::<A>(value);
+                if !kept {
+                    self.place(b);
+                }
+                self.end_kept(start, class, branches);
             }
             _ => {
                 let (a, b) = (self.slot_of(a), self.slot_of(b));
-                let start = self.start_result(number::binary_ss::<O>, O::R::WIDE)?;
-                self.place(a);
-                self.place(b);
-                self.end_result(start, branches.map(|[yes, no, _, _]| [yes, no]));
+                let sources = if self.is_kept(a, A::CLASS) {
+                    Sources::KeptSlot
+                } else if self.is_kept(b, B::CLASS) {
+                    Sources::SlotKept
+                } else {
+                    Sources::SlotSlot
+                };
+                let (handler, branches) = handlers(sources);
+                let start = self.start_result(handler, wide)?;
+                if sources != Sources::KeptSlot {
+                    self.place(a);
+                }
+                if sources != Sources::SlotKept {
+                    self.place(b);
+                }
+                self.end_kept(start, class, branches);
             }
         }
         Ok(())
     }
 
     fn binary<O: Binary>(&mut self) -> Step {
-        self.binary_with::<O>(None)
+        let result = (O::R::CLASS, O::R::WIDE);
+        self.two_operands::<O::A, O::B>(result, |sources| (binaries::<O>(sources), None))
     }
 
     fn compare<C: Compare>(&mut self) -> Step {
-        self.binary_with::<Test<C>>(Some([
-            number::branch_ss::<C, true>,
-            number::branch_ss::<C, false>,
-            number::branch_si::<C, true>,
-            number::branch_si::<C, false>,
-        ]))
+        let result = (Class::Integer, false);
+        self.two_operands::<C::A, C::A>(result, |sources| {
+            (binaries::<Test<C>>(sources), Some(branches::<C>(sources)))
+        })
+    }
+
+    /// A vector and a vector or number.
+    fn vector_binary<O: Binary>(&mut self) -> Step {
+        let (b, a) = (self.pop(), self.pop());
+        let a = self.slot_of(a);
+        if let Kind::Constant(value) = b.kind {
+            let start = self.start_result(number::binary::<O, Slot, Constant>, O::R::WIDE)?;
+            self.place(a);
+            self.constant::<O::B>(value);
+            self.end_result(start, None);
+            return Ok(());
+        }
+        let b = self.slot_of(b);
+        let start = self.start_result(number::binary::<O, Slot, Slot>, O::R::WIDE)?;
+        self.place(a);
+        self.place(b);
+        self.end_result(start, None);
+        Ok(())
     }
 
     fn ternary<O: Ternary>(&mut self) -> Step {
@@ -654,26 +811,24 @@ impl<'a> Translator<'a> {
         let a = self.pop_slot();
         let start = self.start_result(number::try_unary::<O>, O::R::WIDE)?;
         self.place(a);
-        self.end_result(start, None);
+        self.end_kept(start, O::R::CLASS, None);
         Ok(())
     }
 
     fn try_binary<O: TryBinary>(&mut self) -> Step {
-        let (b, a) = (self.pop(), self.pop());
-        if let Kind::Constant(value) = b.kind {
-            let a = self.slot_of(a);
-            let start = self.start_result(number::try_binary_si::<O>, O::R::WIDE)?;
-            self.place(a);
-            self.constant::<O::A>(value);
-            self.end_result(start, None);
-            return Ok(());
-        }
-        let (a, b) = (self.slot_of(a), self.slot_of(b));
-        let start = self.start_result(number::try_binary_ss::<O>, O::R::WIDE)?;
-        self.place(a);
-        self.place(b);
-        self.end_result(start, None);
-        Ok(())
+        let result = (O::R::CLASS, O::R::WIDE);
+        self.two_operands::<O::A, O::A>(result, |sources| {
+            let handler: Handler = match sources {
+                Sources::SlotSlot => number::try_binary::<O, Slot, Slot>,
+                Sources::KeptSlot => number::try_binary::<O, Kept, Slot>,
+                Sources::SlotKept => number::try_binary::<O, Slot, Kept>,
+                Sources::SlotConstant => number::try_binary::<O, Slot, Constant>,
+                Sources::KeptConstant => number::try_binary::<O, Kept, Constant>,
+                Sources::ConstantSlot => number::try_binary::<O, Constant, Slot>,
+                Sources::ConstantKept => number::try_binary::<O, Constant, Kept>,
+            };
+            (handler, None)
+        })
     }
 
     // Instructions whose NaNs are made canonical in deterministic engines.
@@ -691,6 +846,22 @@ impl<'a> Translator<'a> {
             self.binary::<Canonical<O, K>>()
         } else {
             self.binary::<O>()
+        }
+    }
+
+    fn nan_vector_unary<O: Unary, K: Canonicalize<O::R>>(&mut self) -> Step {
+        if self.input.tunables.deterministic {
+            self.vector_unary::<Canonical<O, K>>()
+        } else {
+            self.vector_unary::<O>()
+        }
+    }
+
+    fn nan_vector_binary<O: Binary, K: Canonicalize<O::R>>(&mut self) -> Step {
+        if self.input.tunables.deterministic {
+            self.vector_binary::<Canonical<O, K>>()
+        } else {
+            self.vector_binary::<O>()
         }
     }
 
@@ -720,14 +891,14 @@ impl<'a> Translator<'a> {
     where
         Singles: Canonicalize<O::R>,
     {
-        self.nan_unary::<O, Singles>()
+        self.nan_vector_unary::<O, Singles>()
     }
 
     fn singles_binary<O: Binary>(&mut self) -> Step
     where
         Singles: Canonicalize<O::R>,
     {
-        self.nan_binary::<O, Singles>()
+        self.nan_vector_binary::<O, Singles>()
     }
 
     fn singles_ternary<O: Ternary>(&mut self) -> Step {
@@ -738,14 +909,14 @@ impl<'a> Translator<'a> {
     where
         Doubles: Canonicalize<O::R>,
     {
-        self.nan_unary::<O, Doubles>()
+        self.nan_vector_unary::<O, Doubles>()
     }
 
     fn doubles_binary<O: Binary>(&mut self) -> Step
     where
         Doubles: Canonicalize<O::R>,
     {
-        self.nan_binary::<O, Doubles>()
+        self.nan_vector_binary::<O, Doubles>()
     }
 
     fn doubles_ternary<O: Ternary>(&mut self) -> Step {
@@ -759,7 +930,7 @@ impl<'a> Translator<'a> {
         let start = self.start_result(crate::handlers::vector::extract::<O>, O::R::WIDE)?;
         self.place(a);
         self.word(lane.into());
-        self.end_result(start, None);
+        self.end_kept(start, O::R::CLASS, None);
         Ok(())
     }
 

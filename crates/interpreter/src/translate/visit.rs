@@ -370,8 +370,8 @@ impl<'a> VisitOperator<'a> for Translator<'a> {
     accesses! { load:
         visit_i32_load Load32;
         visit_i64_load Load64;
-        visit_f32_load Load32;
-        visit_f64_load Load64;
+        visit_f32_load LoadF32;
+        visit_f64_load LoadF64;
         visit_i32_load8_s Load8S32;
         visit_i32_load8_u Load8U32;
         visit_i32_load16_s Load16S32;
@@ -387,8 +387,8 @@ impl<'a> VisitOperator<'a> for Translator<'a> {
     accesses! { store:
         visit_i32_store Store32;
         visit_i64_store Store64;
-        visit_f32_store Store32;
-        visit_f64_store Store64;
+        visit_f32_store StoreF32;
+        visit_f64_store StoreF64;
         visit_i32_store8 Store8;
         visit_i32_store16 Store16;
         visit_i64_store8 Store8;
