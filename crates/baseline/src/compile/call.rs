@@ -10,7 +10,7 @@ use tepui_abi::{Batch, Relocation, RelocationKind, Trap};
 use tepui_module::{DefinedFuncIndex, FuncIndex, HeapType, TableIndex, TypeIndex, TypeLookup};
 
 use super::state::frame;
-use super::{Entry, Exit, Function, Place, Step, home_bytes, is_float, size_of};
+use super::{Entry, Exit, Function, Place, Step, bytes_of, is_float, size_of};
 use crate::reg::Reg;
 use crate::x64::{self, Cc, Mem, Size, Src};
 
@@ -269,7 +269,7 @@ impl Function<'_> {
         let start = end;
         for (ty, location) in func_type.results.iter().zip(&results.locations) {
             let repr = Representation::of(*ty);
-            end += home_bytes(repr);
+            end += bytes_of(repr);
             let src = match *location {
                 Location::Integer(number) => x64::INT_RESULTS[number as usize],
                 Location::Vector(number) | Location::Float(number) => Reg::vector(number),
@@ -283,7 +283,7 @@ impl Function<'_> {
         end = start;
         for (ty, location) in func_type.results.iter().zip(&results.locations) {
             let repr = Representation::of(*ty);
-            end += home_bytes(repr);
+            end += bytes_of(repr);
             if let Location::Overflow(slot) = *location {
                 let mem = self.overflow(x64::SCRATCH, slot);
                 let carrier = if is_float(repr) {

@@ -19,7 +19,7 @@ use tepui_module::AssignedLocals;
 use wasmparser::Operator;
 
 use super::state::frame;
-use super::{Entry, Function, Owner, Place, Step, Stop, home_bytes, is_float};
+use super::{Entry, Function, Owner, Place, Step, Stop, bytes_of, is_float};
 use crate::reg::{Reg, each};
 use crate::x64::{self, Cc, Condition, Label, Mem, Size, Src};
 
@@ -207,7 +207,7 @@ impl Function<'_> {
         }
         let mut end = self.base_of(block.height as usize);
         self.stack[start..].iter().all(|entry| {
-            end += home_bytes(entry.repr);
+            end += bytes_of(entry.repr);
             entry.place == Place::Home(-(end as i32))
         })
     }
@@ -245,7 +245,7 @@ impl Function<'_> {
             let mut end = self.base_of(height);
             for at in start..self.stack.len() {
                 let entry = self.stack[at];
-                end += home_bytes(entry.repr);
+                end += bytes_of(entry.repr);
                 self.deepest = self.deepest.max(end);
                 self.store_value(entry, frame(end));
             }
@@ -483,7 +483,7 @@ impl Function<'_> {
     fn push_homes(&mut self, types: &[tepui_module::ValType]) {
         for ty in types {
             let repr = Representation::of(*ty);
-            let end = self.base_of(self.stack.len()) + home_bytes(repr);
+            let end = self.base_of(self.stack.len()) + bytes_of(repr);
             self.push(Place::Home(-(end as i32)), repr);
         }
         self.settled = self.stack.len();

@@ -213,20 +213,13 @@ pub(crate) fn is_float(repr: Representation) -> bool {
     )
 }
 
-/// Bytes of a value.
+/// Bytes of a value, and of its home. Homes are packed: a deep stack takes no
+/// more of the frame than it must.
 pub(crate) const fn bytes_of(repr: Representation) -> u32 {
     match repr {
         Representation::I32 | Representation::F32 => 4,
         Representation::I64 | Representation::Pointer | Representation::F64 => 8,
         Representation::V128 => 16,
-    }
-}
-
-/// Bytes of a home.
-const fn home_bytes(repr: Representation) -> u32 {
-    match repr {
-        Representation::V128 => 16,
-        _ => 8,
     }
 }
 
@@ -397,7 +390,7 @@ impl<'a> Function<'a> {
     }
 
     fn declare_local(&mut self, repr: Representation) {
-        self.locals_end += home_bytes(repr);
+        self.locals_end += bytes_of(repr);
         self.locals.push(Local {
             repr,
             end: self.locals_end,

@@ -3,7 +3,7 @@
 
 use tepui_abi::convention::Representation;
 
-use super::{Entry, Function, Held, Owner, Place, bytes_of, home_bytes, is_float, size_of};
+use super::{Entry, Function, Held, Owner, Place, bytes_of, is_float, size_of};
 use crate::reg::{Reg, each};
 use crate::x64::{self, Mem, Src};
 
@@ -38,7 +38,7 @@ impl Function<'_> {
 
     pub(super) fn push(&mut self, place: Place, repr: Representation) {
         let below = self.stack.last().map_or(self.locals_end, |entry| entry.end);
-        let end = below + home_bytes(repr);
+        let end = below + bytes_of(repr);
         self.deepest = self.deepest.max(end);
         let index = self.stack.len() as u32;
         match place {

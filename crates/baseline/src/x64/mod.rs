@@ -463,7 +463,7 @@ impl Masm {
         self.e.op(0xff, false, 4, RAX);
     }
 
-    /// Stores zeros over the `bytes` (a multiple of 8) from `rbp - below` up.
+    /// Stores zeros over the `bytes` (a multiple of 4) from `rbp - below` up.
     pub(crate) fn zero_frame(&mut self, below: u32, bytes: u32) {
         if bytes == 0 {
             return;
@@ -491,6 +491,11 @@ impl Masm {
         }
         if left >= 8 {
             self.store_vector(8, XMM15, Mem::at(FRAME, at));
+            at += 8;
+            left -= 8;
+        }
+        if left >= 4 {
+            self.store_vector(4, XMM15, Mem::at(FRAME, at));
         }
     }
 
