@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use tepui_module::{DefinedFuncIndex, Module};
+use tepui_module::{DefinedFuncIndex, Module, Summaries};
 
 use crate::metadata::FunctionMetadata;
 use crate::plan::Plan;
@@ -92,6 +92,9 @@ pub struct FunctionInput<'a> {
     pub module: &'a Module,
     /// The module's bytes.
     pub bytes: &'a [u8],
+    /// What validation learned about the functions, when it is at hand. Code
+    /// may be faster for it, and means the same.
+    pub summaries: Option<&'a Summaries>,
     /// Layout and memory styles, made from the module and the tunables.
     pub plan: &'a Plan,
     /// The function to compile.

@@ -35,7 +35,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .validate_all(&bytes)
                 .is_ok()
         });
-        let (validation, _) = least(|| bodies.validate_here(&module, &bytes).is_ok());
+        let (validation, summaries) = least(|| bodies.validate_here(&module, &bytes));
+        let summaries = summaries?;
         let plan = Plan::new(&module, target, compiler.tunables());
         let (compilation, code) = least(|| {
             let mut code = 0;
@@ -43,6 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let result = compiler.compile(&FunctionInput {
                     module: &module,
                     bytes: &bytes,
+                    summaries: Some(&summaries),
                     plan: &plan,
                     function: DefinedFuncIndex::new(index),
                     entry: Entry::Start,

@@ -41,6 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     let result = compiler.compile(&FunctionInput {
                         module: &module,
                         bytes: &bytes,
+                        summaries: None,
                         plan: &plan,
                         function: DefinedFuncIndex::new(index),
                         entry: Entry::Start,

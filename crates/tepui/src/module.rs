@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use tepui_abi::{Batch, Entry, FunctionInput, Plan};
 use tepui_image::{CodeBuilder, CodeImage};
-use tepui_module::{DefinedFuncIndex, ExternIndex, FuncIndex, Module as Decoded};
+use tepui_module::{DefinedFuncIndex, ExternIndex, FuncIndex, Module as Decoded, Summaries};
 
 use crate::code::{self, ModuleCode};
 use crate::engine::{Engine, Variant};
@@ -29,6 +29,8 @@ pub(crate) struct ModuleInner {
     engine: Engine,
     bytes: Vec<u8>,
     module: Decoded,
+    /// What validation learned; an image is not validated again.
+    summaries: Option<Summaries>,
     /// The canonical types in type index order, as contexts point to them.
     type_ids: Box<[u32]>,
     guarded: OnceLock<Arc<ModuleCode>>,
@@ -99,19 +101,25 @@ impl Module {
 
     fn compile(engine: &Engine, bytes: Vec<u8>) -> Result<Module> {
         engine.check_runnable()?;
-        let module = decode(engine, &bytes)?;
-        let module = Module::assemble(engine, bytes, module);
+        let (module, summaries) = decode(engine, &bytes)?;
+        let module = Module::assemble(engine, bytes, module, Some(summaries));
         module.inner.code(engine.preferred())?;
         Ok(module)
     }
 
-    fn assemble(engine: &Engine, bytes: Vec<u8>, module: Decoded) -> Module {
+    fn assemble(
+        engine: &Engine,
+        bytes: Vec<u8>,
+        module: Decoded,
+        summaries: Option<Summaries>,
+    ) -> Module {
         let type_ids = module.types().map(|id| id.as_u32()).collect();
         Module {
             inner: Arc::new(ModuleInner {
                 engine: engine.clone(),
                 bytes,
                 module,
+                summaries,
                 type_ids,
                 guarded: OnceLock::new(),
                 checked: OnceLock::new(),
@@ -256,12 +264,12 @@ fn leb128(bytes: &[u8], mut position: usize) -> Option<(usize, usize)> {
 }
 
 /// Decodes and validates, holding the engine's types only as long as needed.
-fn decode(engine: &Engine, bytes: &[u8]) -> Result<Decoded> {
+fn decode(engine: &Engine, bytes: &[u8]) -> Result<(Decoded, Summaries)> {
     let (module, bodies) = Decoded::decode_with(bytes, engine.features(), &mut |register| {
         register(&mut engine.types_mut());
     })?;
-    bodies.validate_with(&module, bytes, engine.compile_threads())?;
-    Ok(module)
+    let summaries = bodies.validate_with(&module, bytes, engine.compile_threads())?;
+    Ok((module, summaries))
 }
 
 impl ModuleInner {
@@ -348,6 +356,7 @@ impl ModuleInner {
             let compiled = compiler.compile(&FunctionInput {
                 module: &self.module,
                 bytes: &self.bytes,
+                summaries: self.summaries.as_ref(),
                 plan: &plan,
                 function,
                 entry: Entry::Start,
@@ -462,8 +471,8 @@ impl Module {
     ) -> Result<Vec<u8>> {
         engine.check_compiles()?;
         let bytes = to_binary(bytes)?.into_owned();
-        let module = decode(engine, &bytes)?;
-        let module = Module::assemble(engine, bytes, module);
+        let (module, summaries) = decode(engine, &bytes)?;
+        let module = Module::assemble(engine, bytes, module, Some(summaries));
         let (_, image) = module.inner.compile(engine.preferred())?;
         module.inner.write_image(&image, key)
     }
@@ -573,7 +582,7 @@ impl Module {
             ));
         }
         let plan = Plan::new(&module, compiler.target(), compiler.tunables());
-        let module = Module::assemble(engine, wasm, module);
+        let module = Module::assemble(engine, wasm, module, None);
         module.inner.publish(variant, plan, code)?;
         Ok(module)
     }

@@ -12,9 +12,9 @@
 //! the summary says are assigned in it, as far as there is room; others that
 //! happen to be in registers stay there, clean.
 
-use tepui_abi::Trap;
 use tepui_abi::builtin::Builtin;
 use tepui_abi::convention::{self, Location, Representation};
+use tepui_abi::{FunctionInput, Trap};
 use tepui_module::AssignedLocals;
 use wasmparser::Operator;
 
@@ -366,7 +366,7 @@ impl Function<'_> {
 
     /// Decides which locals are in registers at the header of a loop.
     fn choose_loop_registers(&mut self, ordinal: u32) {
-        let assigned = self.loop_locals(ordinal);
+        let assigned = Self::loop_locals(self.input, ordinal);
         for class in [u64::from(u32::MAX), !0 << 32] {
             for reg in each(self.cached & class) {
                 let Owner::Local(local) = self.owners[reg.index()] else {
@@ -415,9 +415,12 @@ impl Function<'_> {
         }
     }
 
-    /// The locals that a loop assigns.
-    fn loop_locals(&self, _ordinal: u32) -> AssignedLocals<'static> {
-        AssignedLocals::Any
+    /// The locals that a loop assigns, as far as is known.
+    fn loop_locals<'i>(input: &'i FunctionInput<'_>, ordinal: u32) -> AssignedLocals<'i> {
+        match input.summaries {
+            Some(summaries) => summaries.loop_locals(input.function, ordinal),
+            None => AssignedLocals::Any,
+        }
     }
 
     fn free_in(&self, class: u64) -> u32 {

@@ -52,6 +52,7 @@ impl Loaded {
         compiler.compile(&FunctionInput {
             module: &self.module,
             bytes: &self.bytes,
+            summaries: Some(&self.summaries),
             plan,
             function,
             entry,
@@ -69,6 +70,7 @@ impl Loaded {
         compiler.list(&FunctionInput {
             module: &self.module,
             bytes: &self.bytes,
+            summaries: Some(&self.summaries),
             plan: &self.plan(compiler),
             function: DefinedFuncIndex::new(function),
             entry,
