@@ -432,7 +432,7 @@ impl Function<'_> {
     /// hold.
     fn pop_condition(&mut self, settle: Settle) -> Condition {
         let entry = self.pop();
-        let condition = match entry.place {
+        match entry.place {
             Place::Flags(condition) => {
                 if settle == Settle::All {
                     self.settle_below(self.stack.len());
@@ -448,8 +448,7 @@ impl Function<'_> {
                 self.masm.flags_live = true;
                 Condition::Is(Cc::NotEqual)
             }
-        };
-        condition
+        }
     }
 
     pub(super) fn if_(&mut self, ty: wasmparser::BlockType) -> Step {

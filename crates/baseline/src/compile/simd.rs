@@ -151,7 +151,7 @@ impl Function<'_> {
 
     fn replace(&mut self, lane: u8, lanes: Lanes) {
         let (value, vector) = (self.pop_reg(), self.pop_reg());
-        let dst = self.into_own(vector, V128);
+        let dst = self.make_own(vector, V128);
         self.masm.replace(lanes, lane, dst, value.reg);
         self.push_reg(dst, V128);
     }
@@ -278,7 +278,7 @@ impl Function<'_> {
                 x64::SCRATCH_3,
                 address.mem,
             );
-            let dst = self.into_own(vector, V128);
+            let dst = self.make_own(vector, V128);
             self.masm.replace(lanes, lane, dst, x64::SCRATCH_3);
             self.push_reg(dst, V128);
         }

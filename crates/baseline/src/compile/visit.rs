@@ -344,14 +344,14 @@ impl Function<'_> {
             std::mem::swap(&mut a, &mut b);
         }
         let reg = if is_float(repr) {
-            let dst = self.into_own(a, repr);
+            let dst = self.make_own(a, repr);
             let over = self.masm.e.label();
             self.masm.jump_if(condition, over);
             self.masm.vmove(dst, b.reg);
             self.masm.e.bind(over);
             dst
         } else {
-            let dst = self.into_own(b, repr);
+            let dst = self.make_own(b, repr);
             self.masm.move_if(condition, size_of(repr), dst, a.reg);
             dst
         };
@@ -360,7 +360,7 @@ impl Function<'_> {
     }
 
     /// The value in a register that may be overwritten.
-    pub(super) fn into_own(&mut self, held: super::Held, repr: Representation) -> Reg {
+    pub(super) fn make_own(&mut self, held: super::Held, repr: Representation) -> Reg {
         if held.owned {
             return held.reg;
         }
