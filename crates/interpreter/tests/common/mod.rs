@@ -39,6 +39,7 @@ pub(crate) struct Store {
     tunables: Tunables,
     context: Box<[u128; 8]>,
     pub(crate) stack: Box<SlotStack>,
+    #[allow(clippy::vec_box, reason = "code holds pointers to instances")]
     instances: Vec<Box<Instance>>,
     epoch: Box<u64>,
 }
