@@ -40,6 +40,7 @@ pub(crate) struct Store {
     context: Box<[u128; 8]>,
     pub(crate) stack: Box<SlotStack>,
     #[allow(clippy::vec_box, reason = "code holds pointers to instances")]
+    #[expect(clippy::vec_box, reason = "contexts point to instances")]
     instances: Vec<Box<Instance>>,
     epoch: Box<u64>,
 }
