@@ -142,7 +142,8 @@ impl Function<'_> {
             moves[count] = (entry, dst);
             count += 1;
         }
-        self.move_all_keeping_scratch(&moves[..count]);
+        // The scratch register holds what is called; moving leaves it alone.
+        self.move_all(&moves[..count]);
         self.forget(start);
 
         let context = self.context();
@@ -211,25 +212,6 @@ impl Function<'_> {
         self.after_call();
         self.push_results(func_type);
         Ok(())
-    }
-
-    /// Moves arguments; the scratch register holds what is called.
-    fn move_all_keeping_scratch(&mut self, moves: &[(Entry, Reg)]) {
-        // Constants of floats pass through the scratch register: such a value
-        // waits in the frame meanwhile.
-        let disturbs = moves.iter().any(|(entry, _)| {
-            entry.repr == Representation::F32
-                && matches!(entry.place, Place::Const(bits) if bits != 0)
-                || matches!(entry.place, Place::Flags(_))
-        });
-        if disturbs {
-            let at = frame(self.spare(8));
-            self.masm.store(Size::S64, x64::SCRATCH, at);
-            self.move_all(moves);
-            self.masm.load(Size::S64, x64::SCRATCH, at);
-        } else {
-            self.move_all(moves);
-        }
     }
 
     /// Room in the frame above all that the stack needs; good until something

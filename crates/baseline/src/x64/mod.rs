@@ -342,16 +342,15 @@ impl Masm {
         }
     }
 
-    /// A float from its bits.
+    /// A float from its bits. Uses no other register: arguments and results are
+    /// put in place with it.
     pub(crate) fn float_constant(&mut self, wide: bool, dst: Reg, bits: u64) {
         if bits == 0 {
             self.v3(0x0157, dst, dst, dst.into());
-        } else if wide {
-            let constant = self.e.constant(u128::from(bits).to_le_bytes());
-            self.vload(0xf2_0110, dst, constant.into());
         } else {
-            self.e.mov_imm32(RAX, bits as u32);
-            self.gpr_to_vector(false, dst, RAX);
+            let constant = self.e.constant(u128::from(bits).to_le_bytes());
+            let op = if wide { 0xf2_0110 } else { 0xf3_0110 };
+            self.vload(op, dst, constant.into());
         }
     }
 

