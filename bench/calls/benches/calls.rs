@@ -308,49 +308,80 @@ fn measure(criterion: &mut Criterion) -> Vec<String> {
     names
 }
 
-/// The median in nanoseconds that Criterion wrote for a benchmark in this run or an earlier one.
-fn median(output: &Path, name: &str, engine: &str) -> Option<f64> {
-    let path = output.join(name).join(engine).join("new/estimates.json");
-    let text = std::fs::read_to_string(path).ok()?;
-    let after = text
-        .split_once("\"median\"")?
-        .1
-        .split_once("\"point_estimate\":")?
-        .1;
-    after[..after.find([',', '}'])?].trim().parse().ok()
+/// Nanoseconds of a call, as Criterion wrote them for a benchmark in this run or an earlier one.
+#[derive(Clone, Copy)]
+struct Time {
+    median: f64,
+    /// Of the quickest sample: what other work on the machine disturbed least.
+    minimum: f64,
+}
+
+/// The text after `key` and a colon.
+fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.split_once(&format!("\"{key}\":"))
+        .map(|(_, after)| after)
+}
+
+/// The numbers of a list.
+fn list(text: &str) -> Option<Vec<f64>> {
+    text.strip_prefix('[')?
+        .split_once(']')?
+        .0
+        .split(',')
+        .map(|number| number.trim().parse().ok())
+        .collect()
+}
+
+fn time(output: &Path, name: &str, engine: &str) -> Option<Time> {
+    let folder = output.join(name).join(engine).join("new");
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).ok();
+    let estimates = read("estimates.json")?;
+    let median = field(field(&estimates, "median")?, "point_estimate")?;
+    let median = median[..median.find([',', '}'])?].trim().parse().ok()?;
+    let sample = read("sample.json")?;
+    let calls = list(field(&sample, "iters")?)?;
+    let times = list(field(&sample, "times")?)?;
+    let minimum = times
+        .iter()
+        .zip(&calls)
+        .map(|(time, calls)| time / calls)
+        .reduce(f64::min)?;
+    Some(Time { median, minimum })
 }
 
 fn ratios(output: &Path, names: &[String]) {
     println!(
-        "\n{:<44} {:>10} {:>10} {:>7}",
-        "median of a call", "tepui", "wasmtime", "ratio"
+        "\n{:<40} {:^29}   {:^29}",
+        "nanoseconds of a call", "median", "minimum"
     );
-    let (mut logarithms, mut count) = (0.0, 0);
+    let heads = ["tepui", "wasmtime", "ratio"].map(|head| format!("{head:>9}"));
+    println!("{:<40} {}   {}", "", heads.join(" "), heads.join(" "));
+    let mut logarithms = [0.0, 0.0];
+    let mut count = 0;
     for name in names {
-        let (tepui, wasmtime) = (
-            median(output, name, "tepui"),
-            median(output, name, "wasmtime"),
-        );
-        let show =
-            |time: Option<f64>| time.map_or_else(|| "-".into(), |time| format!("{time:.2}ns"));
-        let ratio = tepui
-            .zip(wasmtime)
-            .map(|(tepui, wasmtime)| tepui / wasmtime);
-        if let Some(ratio) = ratio {
-            logarithms += ratio.ln();
-            count += 1;
+        let (Some(tepui), Some(wasmtime)) =
+            (time(output, name, "tepui"), time(output, name, "wasmtime"))
+        else {
+            println!("{name:<40} one of the engines was not measured");
+            continue;
+        };
+        count += 1;
+        print!("{name:<40}");
+        let pairs = [
+            (tepui.median, wasmtime.median),
+            (tepui.minimum, wasmtime.minimum),
+        ];
+        for ((tepui, wasmtime), sum) in pairs.into_iter().zip(&mut logarithms) {
+            let ratio = tepui / wasmtime;
+            *sum += ratio.ln();
+            print!(" {tepui:>9.2} {wasmtime:>9.2} {ratio:>9.2}  ");
         }
-        let ratio = ratio.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"));
-        println!(
-            "{name:<44} {:>10} {:>10} {ratio:>7}",
-            show(tepui),
-            show(wasmtime)
-        );
+        println!();
     }
     if count > 0 {
+        let [median, minimum] = logarithms.map(|sum| (sum / f64::from(count)).exp());
         println!(
-            "geometric mean of {count} ratios: {:.3}",
-            (logarithms / f64::from(count)).exp()
+            "geometric mean of {count} ratios: {median:.3} of medians, {minimum:.3} of minima"
         );
     }
 }

@@ -60,8 +60,9 @@ use tepui_abi::image::{LeaveStatus, RegisterImage};
 use crate::signals;
 
 pub use crate::arch::{
-    enter, enter_few, enter_few_integers, enter_few_results, enter_integers, leave, leave_direct,
-    leave_few, leave_few_integers, leave_integers, leave_slot, leave_slot_integers, unwind,
+    enter, enter_few, enter_few_integers, enter_few_results, enter_integers,
+    enter_vector_parameters, leave, leave_direct, leave_few, leave_few_integers, leave_integers,
+    leave_slot, leave_slot_integers, unwind,
 };
 
 /// How a guest came back to the host.
@@ -87,6 +88,8 @@ pub enum RegisterClasses {
     Few,
     /// As `Few`, and no parameter needs a vector register.
     FewResults,
+    /// As `Few`, and no result needs a vector register.
+    VectorParameters,
     /// Some need vector (or float) registers.
     All,
 }
@@ -176,6 +179,7 @@ pub unsafe fn call(
         RegisterClasses::Integers => enter_integers,
         RegisterClasses::Few => enter_few,
         RegisterClasses::FewResults => enter_few_results,
+        RegisterClasses::VectorParameters => enter_vector_parameters,
         RegisterClasses::All => enter,
     };
     let outer = signals::set_current(store_context);

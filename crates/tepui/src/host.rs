@@ -15,14 +15,15 @@ use tepui_native::stubs::{
 };
 
 use crate::store::{StoreInner, StoreOpaque, Unwind};
-use crate::vm::context::{HostEntry, VmHostContext, VmStack};
-use crate::vm::transfer::{Cursor, PARAMETERS, RESULTS};
+use crate::vm::context::{HostEntry, SlotsEntry, VmHostContext, VmStack};
+use crate::vm::transfer::{Cursor, PARAMETERS, Places, RESULTS, Slots};
 use crate::{Caller, Engine, Error, FuncType, Result, Val};
 
 /// A host function, not yet bound to a store.
 pub(crate) struct HostFunc {
     ty: FuncType,
     entry: Entry,
+    slots: SlotsEntry,
     closure: Box<dyn Any + Send + Sync>,
     leave: *const u8,
 }
@@ -42,16 +43,17 @@ pub(crate) enum Entry {
 }
 
 impl HostFunc {
-    /// A host function from its type, its entry and the closure that the entry
-    /// expects to find.
+    /// A host function from its type, its entries and the closure that these
+    /// expect to find.
     ///
     /// # Safety
     ///
-    /// `entry` reads a closure of the type of `closure`, and values of type
-    /// `ty`.
+    /// `entry` and `slots` read a closure of the type of `closure`, and values of
+    /// type `ty`.
     pub(crate) unsafe fn new(
         ty: FuncType,
         entry: Entry,
+        slots: SlotsEntry,
         closure: Box<dyn Any + Send + Sync>,
     ) -> Arc<HostFunc> {
         let leave = match entry {
@@ -61,6 +63,7 @@ impl HostFunc {
         Arc::new(HostFunc {
             ty,
             entry,
+            slots,
             closure,
             leave,
         })
@@ -72,9 +75,16 @@ impl HostFunc {
         function: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> Arc<HostFunc> {
         let closure: DynamicFunction<T> = Box::new(function);
-        // SAFETY: `dynamic_entry::<T>` reads a `DynamicFunction<T>`, and takes
-        // the type from the function itself.
-        unsafe { HostFunc::new(ty, Entry::Image(dynamic_entry::<T>), Box::new(closure)) }
+        // SAFETY: both entries read a `DynamicFunction<T>`, and take the type from
+        // the function itself.
+        unsafe {
+            HostFunc::new(
+                ty,
+                Entry::Image(dynamic_entry::<T>),
+                dynamic_slots::<T>,
+                Box::new(closure),
+            )
+        }
     }
 
     pub(crate) fn ty(&self) -> &FuncType {
@@ -95,6 +105,11 @@ impl HostFunc {
             Entry::Image(entry) => entry as *const u8,
             Entry::Direct(entry) => entry,
         }
+    }
+
+    /// What is called without a stub.
+    pub(crate) fn slots_entry(&self) -> SlotsEntry {
+        self.slots
     }
 
     /// The stub that joins generated code to this function.
@@ -159,7 +174,8 @@ pub(crate) const fn classes(parameters: bool, results: bool, count: usize) -> Re
         (false, false, true) => RegisterClasses::FewIntegers,
         (false, false, false) => RegisterClasses::Integers,
         (false, true, true) => RegisterClasses::FewResults,
-        (true, _, true) => RegisterClasses::Few,
+        (true, false, true) => RegisterClasses::VectorParameters,
+        (true, true, true) => RegisterClasses::Few,
         (_, _, false) => RegisterClasses::All,
     }
 }
@@ -174,8 +190,14 @@ fn leave_for(ty: &FuncType) -> *const u8 {
         RegisterClasses::FewIntegers => leave_few_integers as *const u8,
         RegisterClasses::Integers => leave_integers as *const u8,
         RegisterClasses::FewResults => leave_few as *const u8,
-        RegisterClasses::Few if usage.vector_parameters <= FEW => leave_few as *const u8,
-        RegisterClasses::Few | RegisterClasses::All => leave as *const u8,
+        RegisterClasses::Few | RegisterClasses::VectorParameters
+            if usage.vector_parameters <= FEW =>
+        {
+            leave_few as *const u8
+        }
+        RegisterClasses::Few | RegisterClasses::VectorParameters | RegisterClasses::All => {
+            leave as *const u8
+        }
     }
 }
 
@@ -215,19 +237,10 @@ pub(crate) unsafe fn run_host<T: 'static, R>(
     None
 }
 
-/// [`run_host`] for an entry that answers *leave*.
-///
-/// # Safety
-///
-/// As for [`run_host`].
+/// What an entry answers *leave*, from what [`run_host`] gave.
 #[inline(always)]
-pub(crate) unsafe fn run_host_for_leave<T: 'static>(
-    callee: *mut u8,
-    caller: *mut u8,
-    body: impl FnOnce(Caller<'_, T>) -> Result<()>,
-) -> LeaveStatus {
-    // SAFETY: the caller's promise.
-    match unsafe { run_host(callee, caller, body) } {
+pub(crate) fn status(ran: Option<()>) -> LeaveStatus {
+    match ran {
         Some(()) => LeaveStatus::Return,
         None => LeaveStatus::Unwind,
     }
@@ -266,15 +279,22 @@ pub(crate) unsafe fn overflow_of(callee: *mut u8) -> *mut crate::vm::context::Ov
     unsafe { VmStack::overflow((*VmHostContext::store_context_of(callee)).stack) }
 }
 
-unsafe extern "C" fn dynamic_entry<T: 'static>(
+/// Reads parameters, runs a dynamic function, writes results.
+///
+/// # Safety
+///
+/// As for [`run_host`]; the context is that of a `DynamicFunction<T>`, and the
+/// places are those of its signature.
+#[inline(always)]
+unsafe fn run_dynamic<T: 'static>(
     callee: *mut u8,
     caller: *mut u8,
-    image: *mut RegisterImage,
-    _slot: usize,
-) -> LeaveStatus {
+    mut parameters: impl Places,
+    mut results: impl Places,
+) -> Option<()> {
     let body = |mut caller: Caller<'_, T>| -> Result<()> {
-        // SAFETY: generated code calls an entry with the host context that it
-        // is part of, which was made for a closure of this type.
+        // SAFETY: the caller promises a context that was made for a closure of
+        // this type.
         let (ty, closure) = unsafe {
             (
                 VmHostContext::ty(callee),
@@ -287,40 +307,60 @@ unsafe extern "C" fn dynamic_entry<T: 'static>(
         values.clear();
         values.reserve(parameter_count + result_count);
         let store: *mut StoreOpaque = caller.store.0.opaque_mut();
-        // SAFETY: *leave* filled the image and the overflow area according to
-        // the type of this function; they are read before anything else runs.
-        unsafe {
-            let mut cursor = Cursor::new(PARAMETERS, image, overflow_of(callee));
-            for ty in ty.params() {
-                values.push(Val::read(&*store, &mut cursor, &ty));
-            }
+        for ty in ty.params() {
+            // SAFETY: the places hold parameters of this type; they are read
+            // before anything else runs.
+            values.push(unsafe { Val::read(&*store, &mut parameters, &ty) });
         }
         for ty in ty.results() {
             values.push(Val::default_for(&ty));
         }
-        let (parameters, results) = values.split_at_mut(parameter_count);
-        closure(caller.reborrow(), parameters, results)?;
+        let (given, answers) = values.split_at_mut(parameter_count);
+        closure(caller.reborrow(), given, answers)?;
         let opaque = caller.store.0.opaque_mut();
-        for (index, (value, ty)) in results.iter().zip(ty.results()).enumerate() {
+        for (index, (value, ty)) in answers.iter().zip(ty.results()).enumerate() {
             value.check(opaque, &ty).map_err(|error| {
                 error.context(format!("host function's result {index} is wrong"))
             })?;
         }
-        // SAFETY: the results have the types that generated code expects; the
-        // image and the overflow area are free until *leave* reads them.
-        unsafe {
-            let mut cursor = Cursor::new(RESULTS, image, overflow_of(callee));
-            for value in results.iter() {
-                value.write(opaque, &mut cursor);
-            }
+        for value in answers.iter() {
+            // SAFETY: the results have the types that the guest expects; the
+            // places are free.
+            unsafe { value.write(&mut results) };
         }
         values.clear();
         opaque.put_values(values);
         Ok(())
     };
-    // SAFETY: generated code calls an entry with the host context that it is
-    // part of, and the store's type was fixed when the function was bound.
-    unsafe { run_host_for_leave::<T>(callee, caller, body) }
+    // SAFETY: the caller's promises.
+    unsafe { run_host::<T, _>(callee, caller, body) }
+}
+
+unsafe extern "C" fn dynamic_entry<T: 'static>(
+    callee: *mut u8,
+    caller: *mut u8,
+    image: *mut RegisterImage,
+    _slot: usize,
+) -> LeaveStatus {
+    // SAFETY: generated code calls an entry with the host context that it is part
+    // of, and the store's type was fixed when the function was bound. *Leave*
+    // filled the image and the overflow area, and reads results from there.
+    let ran = unsafe {
+        let parameters = Cursor::new(PARAMETERS, image, overflow_of(callee));
+        let results = Cursor::new(RESULTS, image, overflow_of(callee));
+        run_dynamic::<T>(callee, caller, parameters, results)
+    };
+    status(ran)
+}
+
+unsafe fn dynamic_slots<T: 'static>(
+    callee: *mut u8,
+    caller: *mut u8,
+    slots: *mut u64,
+) -> Option<()> {
+    // SAFETY: the caller has filled the slots of the function whose context this
+    // is, and reads results from there.
+    unsafe { run_dynamic::<T>(callee, caller, Slots::new(slots), Slots::new(slots)) }
 }
 
 /// An error for a host function that belongs to another engine.

@@ -571,6 +571,6 @@ pub(crate) unsafe fn synchronize_caches(start: *const u8, len: usize) {
 // Pairs of registers move at once here, so that stubs for few results would save
 // next to nothing: the general ones serve.
 pub use {
-    enter as enter_few, enter as enter_few_results, enter_integers as enter_few_integers,
-    leave as leave_few, leave_integers as leave_few_integers,
+    enter as enter_few, enter as enter_few_results, enter as enter_vector_parameters,
+    enter_integers as enter_few_integers, leave as leave_few, leave_integers as leave_few_integers,
 };

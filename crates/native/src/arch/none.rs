@@ -107,4 +107,7 @@ pub(crate) fn slot_stub(_distance: i32) -> [u8; tepui_abi::slots::STUB_BYTES as 
 /// None is needed.
 pub(crate) unsafe fn synchronize_caches(_start: *const u8, _len: usize) {}
 
-pub use {enter as enter_few, enter as enter_few_results, enter_integers as enter_few_integers};
+pub use {
+    enter as enter_few, enter as enter_few_results, enter as enter_vector_parameters,
+    enter_integers as enter_few_integers,
+};

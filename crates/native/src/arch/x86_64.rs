@@ -170,6 +170,26 @@ define_enter! {
 }
 
 define_enter! {
+    /// As [`enter_few`], for signatures without vector results.
+    enter_vector_parameters,
+    load [
+        "movups xmm0, [r11 + {vectors}]"
+        "movups xmm1, [r11 + {vectors} + {stride}]"
+        "movups xmm2, [r11 + {vectors} + 2 * {stride}]"
+        "movups xmm3, [r11 + {vectors} + 3 * {stride}]"
+        "movups xmm4, [r11 + {vectors} + 4 * {stride}]"
+        "movups xmm5, [r11 + {vectors} + 5 * {stride}]"
+        "movups xmm6, [r11 + {vectors} + 6 * {stride}]"
+        "movups xmm7, [r11 + {vectors} + 7 * {stride}]"
+    ],
+    store [],
+    operands {
+        vectors = const image::vector(0),
+        stride = const image::vector(1) - image::vector(0),
+    }
+}
+
+define_enter! {
     /// As [`enter_few`], for signatures without vector parameters.
     enter_few_results,
     load [],
