@@ -32,6 +32,11 @@ impl FunctionCode {
         self.function
     }
 
+    /// The slots that parameters and results take, whichever are more.
+    pub fn area_slots(&self) -> usize {
+        self.area_bytes / size_of::<u64>()
+    }
+
     /// Bytes of bytecode.
     pub fn size(&self) -> usize {
         size_of_val(&*self.words)

@@ -57,6 +57,8 @@ pub enum Resolution {
     Interpreted(NonNull<FunctionCode>),
     /// At this address, under the calling convention.
     Native(*const u8),
+    /// It is one of the host: see [`Runtime::call_host`].
+    Host,
 }
 
 /// The functions that a runtime provides.
@@ -70,8 +72,16 @@ pub struct Runtime {
     pub builtins: Builtins,
     /// Calls a function that is not interpreted: results replace parameters.
     pub call: unsafe fn(call: &NativeCall) -> Result<(), Raised>,
-    /// Says how the function of the instance of this context is called,
-    /// translating it if it is interpreted.
+    /// Calls the function of the host whose context is `callee_context`, from the
+    /// instance of `caller_context`. `slots` are those of
+    /// [`NativeCall::slots`]: results replace parameters.
+    pub call_host: unsafe fn(
+        callee_context: *mut u8,
+        caller_context: *mut u8,
+        slots: *mut u64,
+    ) -> Result<(), Raised>,
+    /// Says how the defined function of the instance of this context is called,
+    /// translating it if it is interpreted. Never [`Resolution::Host`].
     pub resolve:
         unsafe fn(context: *mut u8, function: DefinedFuncIndex) -> Result<Resolution, Raised>,
 }

@@ -15,7 +15,7 @@ use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_module::TypeId;
 
 use crate::host::{
-    Entry, HostFunc, classes, overflow_of, register_classes, run_host_direct, run_host_for_leave,
+    Entry, HostFunc, classes, overflow_of, register_classes, run_host, run_host_direct, status,
 };
 use crate::store::{StoreId, StoreOpaque};
 use crate::types::{FuncType, HeapType, RefType, ValType};
@@ -23,7 +23,7 @@ use crate::values::{ExternRef, Rooted, V128};
 use crate::vm::call;
 use crate::vm::context::{VmFuncRef, VmHostContext, VmStack};
 use crate::vm::instance::VmInstance;
-use crate::vm::transfer::{Cursor, PARAMETERS, RESULTS};
+use crate::vm::transfer::{Cursor, PARAMETERS, Places, RESULTS, Slots};
 use crate::{
     AsContext, AsContextMut, Engine, Error, Extern, Result, StoreContext, StoreContextMut, Val,
 };
@@ -206,16 +206,77 @@ impl Func {
                 .check(store, &ty)
                 .map_err(|error| error.context(format!("argument {index} is wrong")))?;
         }
+        // SAFETY: the function is the store's, and the parameters were checked
+        // against its type.
+        unsafe {
+            if call::takes_slots(self.raw) {
+                self.call_slots(store, &ty, params, results)
+            } else {
+                self.call_image(store, &ty, params, results)
+            }
+        }
+    }
+
+    /// Calls a function that takes slots.
+    ///
+    /// # Safety
+    ///
+    /// The function is one of `store`, of type `ty`, as are the parameters; there
+    /// are as many results.
+    unsafe fn call_slots(
+        &self,
+        store: &mut StoreOpaque,
+        ty: &FuncType,
+        params: &[Val],
+        results: &mut [Val],
+    ) -> Result<()> {
+        // Every value takes two slots at most.
+        let mut few = [0; 2 * FEW_VALUES];
+        let mut many = Vec::new();
+        let count = params.len().max(results.len());
+        let slots = if count <= FEW_VALUES {
+            few.as_mut_ptr()
+        } else {
+            many.resize(2 * count, 0);
+            many.as_mut_ptr()
+        };
+        // SAFETY: there are slots for all parameters and for all results; the
+        // rest is the caller's promise.
+        unsafe {
+            let mut places = Slots::new(slots);
+            for param in params {
+                param.write(&mut places);
+            }
+            call::call_slots(store, self.raw, slots)?;
+            let mut places = Slots::new(slots);
+            for (result, ty) in results.iter_mut().zip(ty.results()) {
+                *result = Val::read(store, &mut places, &ty);
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls a function through *enter*.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Func::call_slots`].
+    unsafe fn call_image(
+        &self,
+        store: &mut StoreOpaque,
+        ty: &FuncType,
+        params: &[Val],
+        results: &mut [Val],
+    ) -> Result<()> {
         let mut image = RegisterImage::default();
-        // SAFETY: the parameters were checked against the function's type, and
-        // the overflow area is free between calls.
+        // SAFETY: the caller's promises; the overflow area is free between calls.
         unsafe {
             let overflow = running_overflow(store);
             let mut cursor = Cursor::new(PARAMETERS, &raw mut image, overflow);
             for param in params {
-                param.write(store, &mut cursor);
+                param.write(&mut cursor);
             }
-            call::enter(store, self.raw, &raw mut image, register_classes(&ty))?;
+            call::enter(store, self.raw, &raw mut image, register_classes(ty))?;
             let mut cursor = Cursor::new(RESULTS, &raw mut image, running_overflow(store));
             for (result, ty) in results.iter_mut().zip(ty.results()) {
                 *result = Val::read(store, &mut cursor, &ty);
@@ -247,6 +308,19 @@ impl Func {
             ty: PhantomData,
         })
     }
+}
+
+/// Values of a dynamic call that are passed without an allocation.
+const FEW_VALUES: usize = 8;
+
+/// Parameters that a typed function has at most.
+const MOST_VALUES: usize = 17;
+
+/// Where the parameters of a typed call lie, and then its results.
+union Buffer {
+    image: MaybeUninit<RegisterImage>,
+    /// Every value takes two slots at most.
+    slots: [MaybeUninit<u64>; 2 * MOST_VALUES],
 }
 
 /// The overflow area of the stack that `store` runs on.
@@ -302,15 +376,23 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
         let store = context.0.opaque_mut();
         self.func.store.assert_same(store.id());
         params.check_store(store)?;
-        let mut image = MaybeUninit::<RegisterImage>::uninit();
-        let image = image.as_mut_ptr();
+        let mut buffer = Buffer {
+            slots: [MaybeUninit::uninit(); 2 * MOST_VALUES],
+        };
         // SAFETY: the type was checked when `self` was made, the store just
         // now; the overflow area is free between calls. The stub may copy
         // registers of the image that no parameter was written to; they are
         // copied as bytes and never read as parameters.
         unsafe {
+            if call::takes_slots(self.func.raw) {
+                let slots = (&raw mut buffer.slots).cast::<u64>();
+                params.write(&mut Slots::new(slots));
+                call::call_slots(store, self.func.raw, slots)?;
+                return Ok(Results::read(store, &mut Slots::new(slots)));
+            }
+            let image = (&raw mut buffer.image).cast::<RegisterImage>();
             let mut cursor = Cursor::new(PARAMETERS, image, running_overflow(store));
-            params.write(store, &mut cursor);
+            params.write(&mut cursor);
             call::enter(
                 store,
                 self.func.raw,
@@ -351,18 +433,14 @@ pub unsafe trait WasmTy: Send + Sized + 'static {
     #[doc(hidden)]
     fn check_store(&self, store: &StoreAccess<'_>) -> Result<()>;
     #[doc(hidden)]
-    unsafe fn write(self, cursor: &mut ValueCursor<'_>);
+    unsafe fn write<P: Places>(self, places: &mut P);
     #[doc(hidden)]
-    unsafe fn read(store: &StoreAccess<'_>, cursor: &mut ValueCursor<'_>) -> Self;
+    unsafe fn read<P: Places>(store: &StoreAccess<'_>, places: &mut P) -> Self;
 }
 
 /// A store, as the implementations of [`WasmTy`] see it.
 #[doc(hidden)]
 pub struct StoreAccess<'a>(&'a StoreOpaque);
-
-/// The places of a signature, as the implementations of [`WasmTy`] see them.
-#[doc(hidden)]
-pub struct ValueCursor<'a>(&'a mut Cursor);
 
 macro_rules! number {
     ($($rust:ty, $wasm:ident, $representation:ident, $vectors:literal, $registers:expr;)*) => {
@@ -395,15 +473,15 @@ macro_rules! number {
                 }
 
                 #[inline(always)]
-                unsafe fn write(self, cursor: &mut ValueCursor<'_>) {
+                unsafe fn write<P: Places>(self, places: &mut P) {
                     // SAFETY: the caller promises that the type fits.
-                    unsafe { cursor.0.write(Representation::$representation, self) }
+                    unsafe { places.write(Representation::$representation, self) }
                 }
 
                 #[inline(always)]
-                unsafe fn read(_: &StoreAccess<'_>, cursor: &mut ValueCursor<'_>) -> Self {
+                unsafe fn read<P: Places>(_: &StoreAccess<'_>, places: &mut P) -> Self {
                     // SAFETY: the caller promises that the type fits.
-                    unsafe { cursor.0.read(Representation::$representation) }
+                    unsafe { places.read(Representation::$representation) }
                 }
             }
         )*
@@ -445,16 +523,16 @@ unsafe impl WasmTy for Option<Func> {
         self.map_or(Ok(()), |func| func.check_store(store.0))
     }
 
-    unsafe fn write(self, cursor: &mut ValueCursor<'_>) {
+    unsafe fn write<P: Places>(self, places: &mut P) {
         let raw = self.map_or(std::ptr::null_mut(), |func| func.raw.as_ptr());
         // SAFETY: the caller promises that the type fits.
-        unsafe { cursor.0.write(Representation::Pointer, raw) }
+        unsafe { places.write(Representation::Pointer, raw) }
     }
 
-    unsafe fn read(store: &StoreAccess<'_>, cursor: &mut ValueCursor<'_>) -> Self {
+    unsafe fn read<P: Places>(store: &StoreAccess<'_>, places: &mut P) -> Self {
         // SAFETY: the caller promises a function reference of the store.
         unsafe {
-            let raw = cursor.0.read::<*mut VmFuncRef>(Representation::Pointer);
+            let raw = places.read::<*mut VmFuncRef>(Representation::Pointer);
             NonNull::new(raw).map(|raw| Func::from_raw(store.0, raw))
         }
     }
@@ -485,15 +563,15 @@ unsafe impl WasmTy for Func {
         Func::check_store(self, store.0)
     }
 
-    unsafe fn write(self, cursor: &mut ValueCursor<'_>) {
+    unsafe fn write<P: Places>(self, places: &mut P) {
         // SAFETY: as for `Option<Func>`.
-        unsafe { WasmTy::write(Some(self), cursor) }
+        unsafe { WasmTy::write(Some(self), places) }
     }
 
-    unsafe fn read(store: &StoreAccess<'_>, cursor: &mut ValueCursor<'_>) -> Self {
+    unsafe fn read<P: Places>(store: &StoreAccess<'_>, places: &mut P) -> Self {
         // SAFETY: the type of the signature is not nullable, so validation
         // proved that the reference is not null.
-        unsafe { <Option<Func> as WasmTy>::read(store, cursor).unwrap_unchecked() }
+        unsafe { <Option<Func> as WasmTy>::read(store, places).unwrap_unchecked() }
     }
 }
 
@@ -521,15 +599,15 @@ unsafe impl WasmTy for Option<Rooted<ExternRef>> {
         self.map_or(Ok(()), |reference| reference.id_in(store.0).map(|_| ()))
     }
 
-    unsafe fn write(self, cursor: &mut ValueCursor<'_>) {
+    unsafe fn write<P: Places>(self, places: &mut P) {
         let id = crate::Ref::Extern(self).to_bits() as u32;
         // SAFETY: the caller promises that the type fits.
-        unsafe { cursor.0.write(Representation::I32, id) }
+        unsafe { places.write(Representation::I32, id) }
     }
 
-    unsafe fn read(store: &StoreAccess<'_>, cursor: &mut ValueCursor<'_>) -> Self {
+    unsafe fn read<P: Places>(store: &StoreAccess<'_>, places: &mut P) -> Self {
         // SAFETY: the caller promises that the type fits.
-        let id: u32 = unsafe { cursor.0.read(Representation::I32) };
+        let id: u32 = unsafe { places.read(Representation::I32) };
         (id != 0).then(|| Rooted::new(store.0.id(), id))
     }
 }
@@ -558,14 +636,14 @@ unsafe impl WasmTy for Rooted<ExternRef> {
         self.id_in(store.0).map(|_| ())
     }
 
-    unsafe fn write(self, cursor: &mut ValueCursor<'_>) {
+    unsafe fn write<P: Places>(self, places: &mut P) {
         // SAFETY: as for `Option<Rooted<ExternRef>>`.
-        unsafe { WasmTy::write(Some(self), cursor) }
+        unsafe { WasmTy::write(Some(self), places) }
     }
 
-    unsafe fn read(store: &StoreAccess<'_>, cursor: &mut ValueCursor<'_>) -> Self {
+    unsafe fn read<P: Places>(store: &StoreAccess<'_>, places: &mut P) -> Self {
         // SAFETY: the caller promises that the type fits.
-        let id: u32 = unsafe { cursor.0.read(Representation::I32) };
+        let id: u32 = unsafe { places.read(Representation::I32) };
         Rooted::new(store.0.id(), id)
     }
 }
@@ -598,11 +676,10 @@ pub unsafe trait WasmParams: Send {
     #[expect(private_interfaces, reason = "implemented by this crate alone")]
     fn check_store(&self, store: &StoreOpaque) -> Result<()>;
     #[doc(hidden)]
-    #[expect(private_interfaces, reason = "implemented by this crate alone")]
-    unsafe fn write(self, store: &StoreOpaque, cursor: &mut Cursor);
+    unsafe fn write<P: Places>(self, places: &mut P);
     #[doc(hidden)]
     #[expect(private_interfaces, reason = "implemented by this crate alone")]
-    unsafe fn read(store: &StoreOpaque, cursor: &mut Cursor) -> Self;
+    unsafe fn read<P: Places>(store: &StoreOpaque, places: &mut P) -> Self;
 
     #[doc(hidden)]
     fn check_params(actual: impl ExactSizeIterator<Item = ValType>) -> Result<()> {
@@ -680,18 +757,17 @@ macro_rules! tuples {
             }
 
             #[inline(always)]
-            #[expect(private_interfaces, reason = "implemented by this crate alone")]
-            unsafe fn write(self, store: &StoreOpaque, cursor: &mut Cursor) {
+            unsafe fn write<P: Places>(self, places: &mut P) {
                 let ($($name,)*) = self;
                 // SAFETY: the caller promises that the types fit.
-                $(unsafe { $name.write(&mut ValueCursor(cursor)) };)*
+                $(unsafe { $name.write(places) };)*
             }
 
             #[inline(always)]
             #[expect(private_interfaces, reason = "implemented by this crate alone")]
-            unsafe fn read(store: &StoreOpaque, cursor: &mut Cursor) -> Self {
+            unsafe fn read<P: Places>(store: &StoreOpaque, places: &mut P) -> Self {
                 // SAFETY: the caller promises that the types fit.
-                $(let $name = unsafe { $name::read(&StoreAccess(store), &mut ValueCursor(cursor)) };)*
+                $(let $name = unsafe { $name::read(&StoreAccess(store), places) };)*
                 ($($name,)*)
             }
         }
@@ -725,17 +801,16 @@ unsafe impl<A: WasmTy> WasmParams for A {
     }
 
     #[inline(always)]
-    #[expect(private_interfaces, reason = "implemented by this crate alone")]
-    unsafe fn write(self, store: &StoreOpaque, cursor: &mut Cursor) {
+    unsafe fn write<P: Places>(self, places: &mut P) {
         // SAFETY: the caller promises that the type fits.
-        unsafe { WasmParams::write((self,), store, cursor) }
+        unsafe { WasmParams::write((self,), places) }
     }
 
     #[inline(always)]
     #[expect(private_interfaces, reason = "implemented by this crate alone")]
-    unsafe fn read(store: &StoreOpaque, cursor: &mut Cursor) -> Self {
+    unsafe fn read<P: Places>(store: &StoreOpaque, places: &mut P) -> Self {
         // SAFETY: the caller promises that the type fits.
-        unsafe { <(A,) as WasmParams>::read(store, cursor).0 }
+        unsafe { <(A,) as WasmParams>::read(store, places).0 }
     }
 }
 
@@ -813,6 +888,48 @@ macro_rules! closures {
         {
             #[expect(private_interfaces, reason = "implemented by this crate alone")]
             fn into_func(self, engine: &Engine) -> Arc<HostFunc> {
+                /// Reads parameters, runs the closure, writes results.
+                ///
+                /// # Safety
+                ///
+                /// `callee` is a host context of a closure of type `F`, and the
+                /// places are those of its signature.
+                #[inline(always)]
+                unsafe fn run<T, F, $($name,)* R>(
+                    callee: *mut u8,
+                    caller: *mut u8,
+                    mut parameters: impl Places,
+                    mut results: impl Places,
+                ) -> Option<()>
+                where
+                    T: 'static,
+                    F: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static,
+                    $($name: WasmTy,)*
+                    R: WasmRet,
+                {
+                    let body = |mut caller: Caller<'_, T>| {
+                        // SAFETY: the places hold parameters of the type that the
+                        // function was made with.
+                        #[allow(non_snake_case, reason = "one name for the type and its value")]
+                        let ($($name,)*) = unsafe {
+                            <($($name,)*) as WasmParams>::read(
+                                caller.store.0.opaque(),
+                                &mut parameters,
+                            )
+                        };
+                        // SAFETY: the context was made for a closure of this type.
+                        let closure = unsafe { VmHostContext::closure::<F>(callee) };
+                        let values = closure(caller.reborrow(), $($name),*).into_values()?;
+                        values.check_store(caller.store.0.opaque())?;
+                        // SAFETY: the results have the type that the function
+                        // was made with; the places are free.
+                        unsafe { values.write(&mut results) };
+                        Ok(())
+                    };
+                    // SAFETY: the caller's promises.
+                    unsafe { run_host::<T, _>(callee, caller, body) }
+                }
+
                 unsafe extern "C" fn entry<T, F, $($name,)* R>(
                     callee: *mut u8,
                     caller: *mut u8,
@@ -825,34 +942,34 @@ macro_rules! closures {
                     $($name: WasmTy,)*
                     R: WasmRet,
                 {
-                    let body = |mut caller: Caller<'_, T>| {
-                        // SAFETY: *leave* filled the image and the overflow
-                        // area with parameters of the type that the function
-                        // was made with.
-                        #[allow(non_snake_case, reason = "one name for the type and its value")]
-                        let ($($name,)*) = unsafe {
-                            let mut cursor = Cursor::new(PARAMETERS, image, overflow_of(callee));
-                            <($($name,)*) as WasmParams>::read(
-                                caller.store.0.opaque(),
-                                &mut cursor,
-                            )
-                        };
-                        // SAFETY: the context was made for a closure of this type.
-                        let closure = unsafe { VmHostContext::closure::<F>(callee) };
-                        let results = closure(caller.reborrow(), $($name),*).into_values()?;
-                        let store = caller.store.0.opaque();
-                        results.check_store(store)?;
-                        // SAFETY: the results have the type that the function
-                        // was made with; image and overflow area are free.
-                        unsafe {
-                            let mut cursor = Cursor::new(RESULTS, image, overflow_of(callee));
-                            results.write(store, &mut cursor);
-                        }
-                        Ok(())
+                    // SAFETY: generated code calls an entry with the host context
+                    // that it is part of; *leave* filled the image and the
+                    // overflow area, and reads results from there.
+                    let ran = unsafe {
+                        let parameters = Cursor::new(PARAMETERS, image, overflow_of(callee));
+                        let results = Cursor::new(RESULTS, image, overflow_of(callee));
+                        run::<T, F, $($name,)* R>(callee, caller, parameters, results)
                     };
-                    // SAFETY: generated code calls an entry with the host
-                    // context that it is part of.
-                    unsafe { run_host_for_leave::<T>(callee, caller, body) }
+                    status(ran)
+                }
+
+                unsafe fn slots<T, F, $($name,)* R>(
+                    callee: *mut u8,
+                    caller: *mut u8,
+                    slots: *mut u64,
+                ) -> Option<()>
+                where
+                    T: 'static,
+                    F: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static,
+                    $($name: WasmTy,)*
+                    R: WasmRet,
+                {
+                    // SAFETY: the caller has filled the slots, and reads results
+                    // from there.
+                    unsafe {
+                        let places = (Slots::new(slots), Slots::new(slots));
+                        run::<T, F, $($name,)* R>(callee, caller, places.0, places.1)
+                    }
                 }
 
                 #[allow(non_snake_case, reason = "one name for the type and its value")]
@@ -895,8 +1012,9 @@ macro_rules! closures {
                 } else {
                     Entry::Image(entry::<T, F, $($name,)* R>)
                 };
-                // SAFETY: the entry belongs to the closure and the type.
-                unsafe { HostFunc::new(ty, entry, Box::new(self)) }
+                let slots = slots::<T, F, $($name,)* R>;
+                // SAFETY: the entries belong to the closure and the type.
+                unsafe { HostFunc::new(ty, entry, slots, Box::new(self)) }
             }
         }
     };

@@ -450,9 +450,12 @@ fn run_start(store: &mut StoreOpaque, instance: &VmInstance, start: FuncIndex) -
         }
         (None, None) => unreachable!("imported functions have references"),
     };
-    let mut image = RegisterImage::default();
     // SAFETY: the start function takes and gives nothing.
     unsafe {
+        if call::takes_slots(function) {
+            return call::call_slots(store, function, std::ptr::dangling_mut());
+        }
+        let mut image = RegisterImage::default();
         call::enter(
             store,
             function,

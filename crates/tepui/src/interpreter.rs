@@ -1,15 +1,18 @@
-//! How does the runtime run functions in the interpreter? Entered through
-//! *leave*, left through *enter*, with the frames of both in one backtrace.
+//! How does the runtime run functions in the interpreter? Called by the host and
+//! calling it without a stub, entered from code through *leave*, left for code
+//! through *enter*, with the frames of all in one backtrace.
 //!
 //! This file holds unsafe code: it is called by stubs and by the interpreter
 //! with contexts of live instances.
 //!
-//! The slot of an interpreted function holds the stub that calls [`enter`]. What
-//! an interpreted function calls that is not interpreted goes through the stub
-//! *enter*. Each run lies between an *enter* frame and the next, and is tagged
-//! with the older one's address, by which backtraces put it in its place.
+//! The slot of an interpreted function holds the stub that calls [`enter`]; the host
+//! uses [`call`]. Code that an interpreted function calls goes through the stub
+//! *enter*, functions of the host are called as they are. Each run lies between an
+//! *enter* frame and the next, or outside of all, and is tagged with the older
+//! one's address, by which backtraces put it in its place.
 
 use std::collections::HashMap;
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
@@ -18,8 +21,9 @@ use tepui_abi::convention::Representation;
 use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_interpreter::{
     Activation, Frame, ModuleCode, NativeCall, Outcome, Raised, Resolution, Runtime, SlotStack,
+    TailCall,
 };
-use tepui_module::{DefinedFuncIndex, ValType};
+use tepui_module::{DefinedFuncIndex, Module, ValType};
 use tepui_native::stack;
 use tepui_native::stubs::{self, EnterStatus, LeaveFrame, RegisterClasses};
 
@@ -29,79 +33,161 @@ use crate::vm::builtins;
 use crate::vm::call::backtrace_at_exit;
 use crate::vm::context::{VmHostContext, VmStack, VmStoreContext};
 use crate::vm::instance::VmInstance;
-use crate::vm::transfer::{Cursor, PARAMETERS, RESULTS};
+use crate::vm::transfer::{Cursor, PARAMETERS, Places, RESULTS, Slots};
 use crate::{Error, Result};
 
 /// What the interpreter asks of this runtime.
 static RUNTIME: Runtime = Runtime {
     builtins: builtins::FALLIBLE,
     call: call_native,
+    call_host,
     resolve,
 };
 
-/// Slots that a value takes.
-fn slots(representation: Representation) -> usize {
-    match representation {
-        Representation::V128 => 2,
-        _ => 1,
-    }
-}
-
-/// Moves values from the places of a cursor to slots.
+/// Moves values from places to others.
 ///
 /// # Safety
 ///
-/// The cursor walks over values of `types`, and the slots have room for them.
-unsafe fn to_slots(cursor: &mut Cursor, types: &[ValType], mut to: *mut u64) {
+/// Both walks go over places of values of `types`.
+unsafe fn move_values(types: &[ValType], mut from: impl Places, mut to: impl Places) {
     for ty in types {
         let representation = Representation::of(*ty);
-        // SAFETY: the caller's promise. Vectors lie in slots as their bytes,
-        // lane 0 first.
+        // SAFETY: the caller's promise; the types are those of the
+        // representations.
         unsafe {
             match representation {
                 Representation::I32 | Representation::F32 => {
-                    to.write(u64::from(cursor.read::<u32>(representation)));
+                    to.write(representation, from.read::<u32>(representation));
                 }
                 Representation::I64 | Representation::F64 => {
-                    to.write(cursor.read::<u64>(representation));
+                    to.write(representation, from.read::<u64>(representation));
                 }
-                Representation::Pointer => to.write(cursor.read::<usize>(representation) as u64),
+                Representation::Pointer => {
+                    to.write(representation, from.read::<usize>(representation));
+                }
                 Representation::V128 => {
-                    let value = cursor.read::<u128>(representation);
-                    to.cast::<[u8; 16]>().write(value.to_le_bytes());
+                    to.write(representation, from.read::<u128>(representation));
                 }
             }
-            to = to.add(slots(representation));
         }
     }
 }
 
-/// Moves values from slots to the places of a cursor.
+/// Calls a defined function of the instance of `context` for the host, without a
+/// stub unless the function has code: results replace parameters. `None` when the
+/// store has recorded why the call failed.
 ///
 /// # Safety
 ///
-/// As for [`to_slots`].
-unsafe fn from_slots(cursor: &mut Cursor, types: &[ValType], mut from: *const u64) {
-    for ty in types {
-        let representation = Representation::of(*ty);
-        // SAFETY: the caller's promise.
-        unsafe {
-            match representation {
-                Representation::I32 | Representation::F32 => {
-                    cursor.write(representation, from.read() as u32);
-                }
-                Representation::I64 | Representation::F64 => {
-                    cursor.write(representation, from.read());
-                }
-                Representation::Pointer => cursor.write(representation, from.read() as usize),
-                Representation::V128 => {
-                    let bytes = from.cast::<[u8; 16]>().read();
-                    cursor.write(representation, u128::from_le_bytes(bytes));
-                }
+/// `context` is that of a live instance whose store nobody else uses, and whose
+/// thread is ready for guests. `slots` hold parameters of the function's type, and
+/// have room for its results.
+pub(crate) unsafe fn call(
+    context: *mut u8,
+    function: DefinedFuncIndex,
+    slots: *mut u64,
+) -> Option<()> {
+    // SAFETY: the caller's promises; each borrow lasts one statement. What is
+    // copied at once are all slots of the type, initialized or not.
+    unsafe {
+        let vm = VmHostContext::store_context_of(context);
+        let store = (*vm).store;
+        if stack::approximate_stack_pointer() < (*vm).stack_limit {
+            trapped(store, Trap::StackOverflow);
+            return None;
+        }
+        let code = match resolve(context, function) {
+            Ok(Resolution::Interpreted(code)) => code,
+            Ok(Resolution::Native(code)) => {
+                let instance = VmInstance::of_context(NonNull::new_unchecked(context));
+                let module = instance.as_ref().decoded();
+                let call = TailCall {
+                    code,
+                    callee_context: context,
+                    caller_context: std::ptr::null_mut(),
+                    type_index: module.func_type_index(module.func_index(function)),
+                    slots,
+                };
+                return call_code(module, &call, slots);
             }
-            from = from.add(slots(representation));
+            Ok(Resolution::Host) => unreachable!("defined functions are not the host's"),
+            Err(Raised) => return None,
+        };
+        let stack = match (*store).slot_stack() {
+            Ok(stack) => stack,
+            Err(error) => {
+                (*store).set_unwind(Unwind::Error(error));
+                return None;
+            }
+        };
+        let count = code.as_ref().area_slots();
+        let bytes = slots.cast::<MaybeUninit<u64>>();
+        let parameters = |area: *mut u64| bytes.copy_to_nonoverlapping(area.cast(), count);
+        let finish = |outcome, area: *mut u64| match outcome {
+            Outcome::Returned => {
+                bytes.copy_from_nonoverlapping(area.cast(), count);
+                Some(None)
+            }
+            Outcome::Trap(trap) => {
+                trapped(store, trap);
+                None
+            }
+            Outcome::Raised => None,
+            Outcome::TailCall(call) => Some(Some(call)),
+        };
+        let tag = (*vm).entry_sp;
+        match SlotStack::call(stack, &RUNTIME, context, code, tag, parameters, finish)? {
+            None => Some(()),
+            Some(call) => {
+                // The slots of the run are as it left them: no other has begun.
+                let caller = VmInstance::of_context(NonNull::new_unchecked(call.caller_context));
+                call_code(caller.as_ref().decoded(), &call, slots)
+            }
         }
     }
+}
+
+/// Calls code through *enter*, with results to `results`. `None` when the store has
+/// recorded why the call failed.
+///
+/// # Safety
+///
+/// As for [`NativeCall`], whose type is one of `module`; the thread is ready for
+/// guests.
+unsafe fn call_code(module: &Module, call: &TailCall, results: *mut u64) -> Option<()> {
+    // SAFETY: the caller's promises: the contexts are live, the slots hold what
+    // the type says.
+    unsafe {
+        let vm: *mut VmStoreContext = VmHostContext::store_context_of(call.callee_context);
+        let ty = module.func_type_at(call.type_index);
+        let overflow = VmStack::overflow((*vm).stack);
+        let mut image = RegisterImage::default();
+        let image = &raw mut image;
+        move_values(
+            &ty.params,
+            Slots::new(call.slots.cast_mut()),
+            Cursor::new(PARAMETERS, image, overflow),
+        );
+        let status = stubs::call(
+            call.code,
+            call.callee_context,
+            call.caller_context,
+            image,
+            vm.cast(),
+            RegisterClasses::All,
+        );
+        if status == EnterStatus::Unwound {
+            // What was recorded goes on to whoever entered this run.
+            (*vm).pending = 0;
+            return None;
+        }
+        move_values(
+            &ty.results,
+            Cursor::new(RESULTS, image, overflow),
+            Slots::new(results),
+        );
+    }
+    Some(())
 }
 
 /// Runs an interpreted function for the *leave* stub of its slot.
@@ -123,8 +209,16 @@ pub(crate) unsafe fn enter(
         if stack::approximate_stack_pointer() < (*vm).stack_limit {
             return trapped(store, Trap::StackOverflow);
         }
-        let Ok(Resolution::Interpreted(code)) = resolve(callee, function) else {
-            return LeaveStatus::Unwind;
+        let code = match resolve(callee, function) {
+            Ok(Resolution::Interpreted(code)) => code,
+            // It got code since its slot was read: the same call goes on there.
+            Ok(Resolution::Native(code)) => {
+                (*vm).tail_code = code;
+                (*vm).tail_context = callee;
+                return LeaveStatus::TailCall;
+            }
+            Ok(Resolution::Host) => unreachable!("defined functions are not the host's"),
+            Err(Raised) => return LeaveStatus::Unwind,
         };
         let slots = match (*store).slot_stack() {
             Ok(slots) => slots,
@@ -138,13 +232,13 @@ pub(crate) unsafe fn enter(
         let ty = module.func_type(module.func_index(function));
         let overflow = VmStack::overflow((*vm).stack);
         let parameters = |slots| {
-            let mut cursor = Cursor::new(PARAMETERS, image, overflow);
-            to_slots(&mut cursor, &ty.params, slots);
+            let image = Cursor::new(PARAMETERS, image, overflow);
+            move_values(&ty.params, image, Slots::new(slots));
         };
         let finish = |outcome, slots: *mut u64| match outcome {
             Outcome::Returned => {
-                let mut cursor = Cursor::new(RESULTS, image, overflow);
-                from_slots(&mut cursor, &ty.results, slots);
+                let image = Cursor::new(RESULTS, image, overflow);
+                move_values(&ty.results, Slots::new(slots), image);
                 LeaveStatus::Return
             }
             Outcome::Trap(trap) => trapped(store, trap),
@@ -152,8 +246,8 @@ pub(crate) unsafe fn enter(
             Outcome::TailCall(call) => {
                 let caller = VmInstance::of_context(NonNull::new_unchecked(call.caller_context));
                 let ty = caller.as_ref().decoded().func_type_at(call.type_index);
-                let mut cursor = Cursor::new(PARAMETERS, image, overflow);
-                from_slots(&mut cursor, &ty.params, call.slots);
+                let parameters = Cursor::new(PARAMETERS, image, overflow);
+                move_values(&ty.params, Slots::new(call.slots.cast_mut()), parameters);
                 (*vm).tail_code = call.code;
                 (*vm).tail_context = call.callee_context;
                 (*LeaveFrame::of(image)).caller_context = call.caller_context;
@@ -185,8 +279,8 @@ unsafe fn trapped(store: *mut StoreOpaque, trap: Trap) -> LeaveStatus {
     LeaveStatus::Unwind
 }
 
-/// Says how a function is called. All functions of an interpreting engine are
-/// interpreted.
+/// Says how a function is called: it is interpreted while its slot leads to no
+/// code.
 ///
 /// # Safety
 ///
@@ -200,8 +294,9 @@ unsafe fn resolve(context: *mut u8, function: DefinedFuncIndex) -> Result<Resolu
     };
     let resolved = catch_unwind(AssertUnwindSafe(|| {
         let code = instance.code();
-        let Some(interpreted) = code.interpreted() else {
-            return Ok(Resolution::Native(code.slots().stub(function.as_u32())));
+        let interpreted = match code.interpreted() {
+            Some(interpreted) if code.is_interpreted(function) => interpreted,
+            _ => return Ok(Resolution::Native(code.slots().stub(function.as_u32()))),
         };
         let inner = instance.inner();
         let code = interpreted.function(inner.module(), inner.bytes(), code.plan(), function)?;
@@ -223,34 +318,32 @@ unsafe fn resolve(context: *mut u8, function: DefinedFuncIndex) -> Result<Resolu
 ///
 /// As the interpreter calls it: see [`NativeCall`].
 unsafe fn call_native(call: &NativeCall) -> Result<(), Raised> {
-    // SAFETY: the contexts are live, the slots hold what the type says, and the
-    // thread was made ready by whoever entered the guest that calls.
+    // SAFETY: the caller's promise; the thread was made ready by whoever entered
+    // the guest that calls.
     unsafe {
-        let vm: *mut VmStoreContext = VmHostContext::store_context_of(call.callee_context);
         let caller = VmInstance::of_context(NonNull::new_unchecked(call.caller_context));
-        let ty = caller.as_ref().decoded().func_type_at(call.type_index);
-        let overflow = VmStack::overflow((*vm).stack);
-        let mut image = RegisterImage::default();
-        let image = &raw mut image;
-        let mut cursor = Cursor::new(PARAMETERS, image, overflow);
-        from_slots(&mut cursor, &ty.params, call.slots);
-        let status = stubs::call(
-            call.code,
-            call.callee_context,
-            call.caller_context,
-            image,
-            vm.cast(),
-            RegisterClasses::All,
-        );
-        if status == EnterStatus::Unwound {
-            // What was recorded goes on to whoever entered this run.
-            (*vm).pending = 0;
-            return Err(Raised);
-        }
-        let mut cursor = Cursor::new(RESULTS, image, overflow);
-        to_slots(&mut cursor, &ty.results, call.slots);
+        let module = caller.as_ref().decoded();
+        let results = call.slots;
+        let call = TailCall {
+            code: call.code,
+            callee_context: call.callee_context,
+            caller_context: call.caller_context,
+            type_index: call.type_index,
+            slots: call.slots,
+        };
+        call_code(module, &call, results).ok_or(Raised)
     }
-    Ok(())
+}
+
+/// Calls a function of the host.
+///
+/// # Safety
+///
+/// As the interpreter calls it: see [`Runtime::call_host`].
+unsafe fn call_host(callee: *mut u8, caller: *mut u8, slots: *mut u64) -> Result<(), Raised> {
+    // SAFETY: the interpreter finds these contexts where function references of
+    // the host lead.
+    unsafe { VmHostContext::call(callee, caller, slots) }.ok_or(Raised)
 }
 
 /// Frames at each end of a backtrace whose positions are looked for: a backtrace

@@ -12,7 +12,7 @@ use tepui_abi::convention::Representation;
 use crate::store::{StoreId, StoreOpaque};
 use crate::types::{HeapType, RefType, ValType};
 use crate::vm::context::{VmFuncRef, VmGlobalDefinition};
-use crate::vm::transfer::Cursor;
+use crate::vm::transfer::Places;
 use crate::{AsContext, AsContextMut, Error, Func, Result};
 
 /// A 128-bit vector.
@@ -483,8 +483,8 @@ impl Val {
     ///
     /// # Safety
     ///
-    /// The next value of the cursor is a value of type `ty` of `store`.
-    pub(crate) unsafe fn read(store: &StoreOpaque, cursor: &mut Cursor, ty: &ValType) -> Val {
+    /// The next value of the walk is a value of type `ty` of `store`.
+    pub(crate) unsafe fn read<P: Places>(store: &StoreOpaque, cursor: &mut P, ty: &ValType) -> Val {
         // SAFETY: the caller promises the type; each Rust type below is that of
         // its representation.
         unsafe {
@@ -512,9 +512,9 @@ impl Val {
     ///
     /// # Safety
     ///
-    /// The value belongs to the store that the cursor's places belong to, and
+    /// The value belongs to the store that the places belong to, and
     /// is of the type that the signature has there.
-    pub(crate) unsafe fn write(&self, _store: &StoreOpaque, cursor: &mut Cursor) {
+    pub(crate) unsafe fn write<P: Places>(&self, cursor: &mut P) {
         // SAFETY: as in `read`.
         unsafe {
             match *self {

@@ -202,19 +202,32 @@ unsafe fn invoke<const OPERANDS: usize>(r: Regs, reference: *const u8) -> Signal
     }
 }
 
-/// Asks how the function behind a reference is called: its code, or where it is
-/// entered natively.
+/// Asks how the function behind a reference is called.
 unsafe fn resolve(r: &Regs, reference: *const u8) -> Result<Resolution, crate::runtime::Raised> {
     // SAFETY: as for a handler.
     unsafe {
         let function = reference_function(reference);
         let ctx = reference_context(reference);
-        if function == FuncRefLayout::NO_FUNCTION || ModuleCode::of(ctx).is_null() {
+        if function == FuncRefLayout::NO_FUNCTION {
+            return Ok(Resolution::Host);
+        }
+        if ModuleCode::of(ctx).is_null() {
             return Ok(Resolution::Native(reference_code(reference)));
         }
         r.publish();
         ((*r.state).runtime.resolve)(ctx, DefinedFuncIndex::new(function))
     }
+}
+
+/// Keeps the first result at hand, whatever its class is, as functions that are
+/// interpreted do. Where there is none, what lies in the slot does not matter.
+#[inline(always)]
+unsafe fn keep_result(r: &mut Regs, slots: *const u64) {
+    // SAFETY: as for a handler; the frame has room for the header of a callee
+    // where it has none for results.
+    let bits = unsafe { slots.read() };
+    r.acc = bits;
+    r.float = f64::from_bits(bits);
 }
 
 /// Calls a function that is not interpreted, of the type in operand 2 of a call.
@@ -230,7 +243,29 @@ unsafe fn call_native<const OPERANDS: usize>(r: Regs, code: *const u8, ctx: Ctx)
             slots: r.fp.wrapping_byte_offset(r.place(1) as isize),
         };
         match ((*r.state).runtime.call)(&call) {
-            Ok(()) => r.reloaded().next(OPERANDS + RELOAD_WORDS),
+            Ok(()) => {
+                let mut r = r.reloaded();
+                keep_result(&mut r, call.slots);
+                r.next(OPERANDS + RELOAD_WORDS)
+            }
+            Err(raised) => r.raise(raised),
+        }
+    }
+}
+
+/// Calls a function of the host.
+#[inline(always)]
+unsafe fn call_host<const OPERANDS: usize>(r: Regs, ctx: Ctx) -> Signal {
+    // SAFETY: as for a handler; arguments and results lie in the frame.
+    unsafe {
+        r.publish();
+        let slots = r.fp.wrapping_byte_offset(r.place(1) as isize);
+        match ((*r.state).runtime.call_host)(ctx, r.ctx, slots) {
+            Ok(()) => {
+                let mut r = r.reloaded();
+                keep_result(&mut r, slots);
+                r.next(OPERANDS + RELOAD_WORDS)
+            }
             Err(raised) => r.raise(raised),
         }
     }
@@ -311,7 +346,33 @@ unsafe fn replace_native(r: Regs, code: *const u8, ctx: Ctx) -> Signal {
         let area_bytes = r.word(3) as usize;
         let area = r.fp.byte_sub(HEADER_BYTES + area_bytes);
         ptr::copy(slots.cast::<u8>(), area.cast(), area_bytes);
-        leave(r.reloaded())
+        let mut r = r.reloaded();
+        if area_bytes > 0 {
+            keep_result(&mut r, area.cast());
+        }
+        leave(r)
+    }
+}
+
+/// Makes a tail call of a function of the host. It takes no slots, so it is a call
+/// after which the frame is left.
+unsafe fn replace_host(r: Regs, ctx: Ctx) -> Signal {
+    // SAFETY: as for a handler; the frame has room for results where the
+    // arguments lie.
+    unsafe {
+        r.publish();
+        let slots = r.fp.wrapping_byte_offset(r.place(1) as isize);
+        if let Err(raised) = ((*r.state).runtime.call_host)(ctx, r.ctx, slots) {
+            return r.raise(raised);
+        }
+        let area_bytes = r.word(3) as usize;
+        let area = r.fp.byte_sub(HEADER_BYTES + area_bytes);
+        ptr::copy(slots.cast::<u8>(), area.cast(), area_bytes);
+        let mut r = r.reloaded();
+        if area_bytes > 0 {
+            keep_result(&mut r, area.cast());
+        }
+        leave(r)
     }
 }
 
@@ -328,6 +389,7 @@ unsafe fn invoke_tail(r: Regs, reference: *const u8) -> Signal {
                 replace(r, code.as_ptr(), reference_context(reference))
             }
             Ok(Resolution::Native(code)) => replace_native(r, code, reference_context(reference)),
+            Ok(Resolution::Host) => replace_host(r, reference_context(reference)),
             Err(raised) => r.raise(raised),
         }
     }
@@ -404,6 +466,7 @@ handlers! {
         match ((*r.state).runtime.resolve)(r.ctx, DefinedFuncIndex::new(r.word(3))) {
             Ok(Resolution::Interpreted(code)) => push_across(r, code.as_ptr(), r.ctx, CALL),
             Ok(Resolution::Native(code)) => call_native::<CALL>(r, code, r.ctx),
+            Ok(Resolution::Host) => unreachable!("defined functions are not the host's"),
             Err(raised) => r.raise(raised),
         }
     }
@@ -417,6 +480,7 @@ handlers! {
         match resolve(&r, reference) {
             Ok(Resolution::Interpreted(code)) => push_across(r, code.as_ptr(), ctx, OPERANDS),
             Ok(Resolution::Native(code)) => call_native::<OPERANDS>(r, code, ctx),
+            Ok(Resolution::Host) => call_host::<OPERANDS>(r, ctx),
             Err(raised) => r.raise(raised),
         }
     }
@@ -471,6 +535,7 @@ handlers! {
         match ((*r.state).runtime.resolve)(r.ctx, DefinedFuncIndex::new(r.word(TAIL))) {
             Ok(Resolution::Interpreted(code)) => replace(r, code.as_ptr(), r.ctx),
             Ok(Resolution::Native(code)) => replace_native(r, code, r.ctx),
+            Ok(Resolution::Host) => unreachable!("defined functions are not the host's"),
             Err(raised) => r.raise(raised),
         }
     }

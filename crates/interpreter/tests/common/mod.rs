@@ -13,7 +13,7 @@ use tepui_abi::layout::{
 };
 use tepui_abi::{MemoryPlace, Plan, Target, Trap, Tunables};
 use tepui_interpreter::{
-    Builtins, Frame, ModuleCode, NativeCall, Outcome, Raised, Resolution, Runtime, SlotStack,
+    Builtins, Frame, ModuleCode, Outcome, Raised, Resolution, Runtime, SlotStack,
 };
 use tepui_module::{
     ConstOp, DefinedFuncIndex, ElementItems, ElementMode, ExternIndex, Features, FuncIndex, Module,
@@ -193,7 +193,10 @@ impl Store {
                             .module
                             .func_type_id(FuncIndex::new(index as u32))
                             .as_u32();
+                        // What the context of a host function is, is the
+                        // runtime's affair: here, the reference itself.
                         put(at, reference.code(), hosts[index - imports.len()]);
+                        put(at, reference.context(), at);
                         put(at, reference.type_id(), id);
                         put(at, reference.function(), FuncRefLayout::NO_FUNCTION);
                         at
@@ -318,19 +321,7 @@ impl Store {
                         let trap = RAISED.take().expect("a reason");
                         Err(self.trapped(trap))
                     }
-                    Outcome::TailCall(call) => {
-                        let call = NativeCall {
-                            code: call.code,
-                            callee_context: call.callee_context,
-                            caller_context: call.caller_context,
-                            type_index: call.type_index,
-                            slots: call.slots.cast_mut(),
-                        };
-                        match call_host(&call) {
-                            Ok(()) => Ok(std::slice::from_raw_parts(call.slots, results).to_vec()),
-                            Err(Raised) => Err(self.trapped(RAISED.take().expect("a reason"))),
-                        }
-                    }
+                    Outcome::TailCall(_) => panic!("there is no native code"),
                 },
             )
         }
@@ -386,13 +377,12 @@ fn raise<T>(trap: Trap) -> Result<T, Raised> {
     Err(Raised)
 }
 
-unsafe fn call_host(call: &NativeCall) -> Result<(), Raised> {
-    // SAFETY: the only code here is that of host functions, which take or give one
-    // value at most.
+unsafe fn call_host(callee: *mut u8, _caller: *mut u8, slots: *mut u64) -> Result<(), Raised> {
+    // SAFETY: contexts of host functions are their references, whose code is a
+    // `Host`; they take or give one value at most.
     unsafe {
-        let host = std::mem::transmute::<*const u8, Host>(call.code);
-        let slots = std::slice::from_raw_parts_mut(call.slots, 1);
-        host(slots).or_else(raise)
+        let host: Host = get(callee, FuncRefLayout::new(TARGET).code());
+        host(std::slice::from_raw_parts_mut(slots, 1)).or_else(raise)
     }
 }
 
@@ -473,9 +463,7 @@ static RUNTIME: Runtime = Runtime {
         f32_fma: |_, _, _, _| unsupported(),
         f64_fma: |_, _, _, _| unsupported(),
     },
-    call: |call| {
-        // SAFETY: the interpreter calls references that tests made.
-        unsafe { call_host(call) }
-    },
+    call: |_| panic!("there is no native code"),
+    call_host,
     resolve,
 };

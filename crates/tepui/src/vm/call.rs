@@ -1,5 +1,9 @@
 //! Entering Wasm, and what happens when a call comes back or unwinds.
 //!
+//! Code is entered through the stub *enter*, with values in registers
+//! ([`enter`]); what is interpreted or the host's own is called as Rust calls, with
+//! values in slots ([`call_slots`]).
+//!
 //! This file holds unsafe code: it is where Rust hands the thread over to
 //! generated code and takes it back.
 
@@ -8,6 +12,7 @@ use std::ptr::NonNull;
 
 use tepui_abi::Trap;
 use tepui_abi::image::RegisterImage;
+use tepui_abi::layout::FuncRefLayout;
 pub(crate) use tepui_native::stubs::RegisterClasses;
 use tepui_native::stubs::{self, EnterStatus};
 use tepui_native::walk::Activations;
@@ -15,12 +20,13 @@ use tepui_native::walk::Activations;
 use tepui_native::walk::EntryFrame;
 use tepui_native::{signals, stack};
 
-use super::context::{VmFuncRef, VmStoreContext};
+use super::context::{VmFuncRef, VmHostContext, VmStoreContext};
 use crate::Error;
 use crate::Result;
 use crate::backtrace::WasmBacktrace;
 use crate::code;
 use crate::store::{StoreOpaque, Unwind};
+use crate::vm::instance::VmInstance;
 
 /// Calls `function` with the parameters in `image` and the overflow area;
 /// results replace them.
@@ -50,10 +56,7 @@ pub(crate) unsafe fn enter(
     // outermost call.
     let status = unsafe {
         let vm = (*store).vm().as_ptr();
-        let outer_limit = (*vm).stack_limit;
-        if (*vm).entry_sp == 0 || is_other_stack((*vm).entry_sp) {
-            prepare_thread(store)?;
-        }
+        let outer_limit = begin(store)?;
         let function = function.as_ptr();
         let status = stubs::call(
             (*function).code,
@@ -63,8 +66,6 @@ pub(crate) unsafe fn enter(
             vm.cast(),
             classes,
         );
-        // That of the thread whose guest is suspended; in the outermost call
-        // nobody looks at it again.
         (*vm).stack_limit = outer_limit;
         status
     };
@@ -75,11 +76,93 @@ pub(crate) unsafe fn enter(
     }
 }
 
-/// Whether `entry_sp`, where the suspended guest was entered, lies on the stack
-/// of another thread: a host function may lend its store to one.
-fn is_other_stack(entry_sp: usize) -> bool {
+/// Whether a function is called with [`call_slots`]: it is the host's, or its
+/// module has the interpreter among its tiers.
+///
+/// # Safety
+///
+/// `function` is a function reference of a live store.
+#[inline(always)]
+pub(crate) unsafe fn takes_slots(function: NonNull<VmFuncRef>) -> bool {
+    // SAFETY: the caller's promise; the context of a defined function is that of
+    // its instance.
+    unsafe {
+        let function = function.as_ptr();
+        if (*function).function == FuncRefLayout::NO_FUNCTION {
+            return true;
+        }
+        cfg!(feature = "interpreter") && VmInstance::has_interpreted((*function).context)
+    }
+}
+
+/// Calls a function that [takes slots](takes_slots): results replace parameters.
+///
+/// # Errors
+///
+/// The trap or error that ended the call.
+///
+/// # Panics
+///
+/// Goes on with the panic of a host function that the call ran into.
+///
+/// # Safety
+///
+/// `store` is live and otherwise unused during the call, `function` is a
+/// function reference of that store that takes slots; these hold parameters of its
+/// type, and have room for its results (see [`Slots`](super::transfer::Slots)).
+pub(crate) unsafe fn call_slots(
+    store: *mut StoreOpaque,
+    function: NonNull<VmFuncRef>,
+    slots: *mut u64,
+) -> Result<()> {
+    // SAFETY: as in `enter`.
+    unsafe {
+        let vm = (*store).vm().as_ptr();
+        let outer_limit = begin(store)?;
+        let function = function.as_ptr();
+        let context = (*function).context;
+        let ran = if (*function).function == FuncRefLayout::NO_FUNCTION {
+            VmHostContext::call(context, std::ptr::null_mut(), slots)
+        } else {
+            #[cfg(feature = "interpreter")]
+            {
+                let function = tepui_module::DefinedFuncIndex::new((*function).function);
+                crate::interpreter::call(context, function, slots)
+            }
+            #[cfg(not(feature = "interpreter"))]
+            unreachable!("nothing is interpreted in this build")
+        };
+        (*vm).stack_limit = outer_limit;
+        match ran {
+            Some(()) => Ok(()),
+            None => Err(unwound(&mut *store)),
+        }
+    }
+}
+
+/// Makes the thread ready for a call, if it is not. Answers the stack limit to put
+/// back after the call: that of the guest that is suspended, or 0.
+///
+/// # Safety
+///
+/// `store` is live, and its guests are suspended.
+#[inline]
+unsafe fn begin(store: *mut StoreOpaque) -> Result<usize> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let outer_limit = (*(*store).vm().as_ptr()).stack_limit;
+        if outer_limit == 0 || is_other_stack(outer_limit) {
+            prepare_thread(store)?;
+        }
+        Ok(outer_limit)
+    }
+}
+
+/// Whether `limit`, which the suspended guest was given, is one of the stack of
+/// another thread: a host function may lend its store to one.
+fn is_other_stack(limit: usize) -> bool {
     stack::thread_stack_bounds().is_some_and(|bounds| {
-        !bounds.contains(&entry_sp) && bounds.contains(&stack::approximate_stack_pointer())
+        !bounds.contains(&limit) && bounds.contains(&stack::approximate_stack_pointer())
     })
 }
 
@@ -119,7 +202,7 @@ fn unwound(store: &mut StoreOpaque) -> Error {
     }
 }
 
-/// The Wasm frames of `activations`, innermost first.
+/// The Wasm frames of `activations` and of the interpreter's runs, innermost first.
 fn backtrace(store: &StoreOpaque, activations: Activations) -> Option<WasmBacktrace> {
     if !store.engine().wasm_backtrace() {
         return None;
@@ -148,6 +231,11 @@ fn backtrace(store: &StoreOpaque, activations: Activations) -> Option<WasmBacktr
                 frames.push(frame);
             }
         }
+    }
+    // The oldest runs are in no activation, when no code was entered before them.
+    #[cfg(feature = "interpreter")]
+    for run in runs {
+        interpreted.note(run, &mut frames);
     }
     #[cfg(feature = "interpreter")]
     interpreted.resolve(&mut frames);

@@ -130,6 +130,12 @@ pub(crate) type HostEntry = unsafe extern "C" fn(
     slot: usize,
 ) -> LeaveStatus;
 
+/// What is called without a stub: reads parameters from slots (see
+/// [`Slots`](super::transfer::Slots)) and writes results there. `None` when the
+/// store has recorded why the guest is to be unwound.
+pub(crate) type SlotsEntry =
+    unsafe fn(callee: *mut u8, caller: *mut u8, slots: *mut u64) -> Option<()>;
+
 /// The context of a host function in one store.
 #[repr(C)]
 pub(crate) struct VmHostContext {
@@ -138,6 +144,7 @@ pub(crate) struct VmHostContext {
     func_ref: VmFuncRef,
     /// The closure of `host`, at hand for its entry.
     closure: *const (),
+    slots: SlotsEntry,
     host: Arc<HostFunc>,
 }
 
@@ -158,6 +165,7 @@ impl VmHostContext {
             entry: host.entry(),
             func_ref,
             closure: host.closure(),
+            slots: host.slots_entry(),
             host,
         }));
         // SAFETY: `raw` was just allocated, and nobody else has it yet.
@@ -174,6 +182,20 @@ impl VmHostContext {
     pub(crate) unsafe fn store_context_of(context: *mut u8) -> *mut VmStoreContext {
         // SAFETY: every context begins with a pointer to its store context.
         unsafe { context.cast::<*mut VmStoreContext>().read() }
+    }
+
+    /// Calls the host function behind a host context, without a stub. `None` when
+    /// the store has recorded why the guest is to be unwound.
+    ///
+    /// # Safety
+    ///
+    /// `callee` is a live host context whose store nobody else uses, `caller` the
+    /// context of the instance that calls, or null; `slots` hold the parameters,
+    /// and have room for the results.
+    #[inline]
+    pub(crate) unsafe fn call(callee: *mut u8, caller: *mut u8, slots: *mut u64) -> Option<()> {
+        // SAFETY: the caller's promises.
+        unsafe { ((*callee.cast::<VmHostContext>()).slots)(callee, caller, slots) }
     }
 
     /// The type of the host function behind a host context.

@@ -147,6 +147,21 @@ impl VmInstance {
         }
     }
 
+    /// Whether functions of the instance of `context` may be interpreted.
+    ///
+    /// # Safety
+    ///
+    /// `context` is a live instance context.
+    #[inline(always)]
+    pub(crate) unsafe fn has_interpreted(context: *mut u8) -> bool {
+        const OFFSET: u32 = ContextLayout::functions_on(tepui_abi::Target::host());
+        // SAFETY: every instance context has this field.
+        unsafe {
+            let functions = context.add(OFFSET as usize).cast::<*const u8>().read();
+            !functions.is_null()
+        }
+    }
+
     /// # Safety
     ///
     /// `offset` is the layout's for a field of type `T`.

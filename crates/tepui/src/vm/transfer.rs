@@ -1,8 +1,9 @@
-//! How values move between Rust and the register image and overflow area.
+//! How values move between Rust and the places of a signature.
 //!
-//! This file holds unsafe code. [`Cursor`] walks the places of a signature in
-//! order, exactly as `tepui_abi::convention` assigns them; with the types known
-//! at compile time the walk folds away.
+//! This file holds unsafe code. [`Cursor`] walks the register image and the
+//! overflow area, exactly as `tepui_abi::convention` assigns them; [`Slots`] walks
+//! the slots of the interpreter. With the types known at compile time both walks
+//! fold away.
 
 use tepui_abi::convention::{self, Registers, Representation};
 use tepui_abi::image::RegisterImage;
@@ -17,7 +18,110 @@ pub(crate) const PARAMETERS: Registers = convention::parameter_registers(ARCHITE
 /// Where results travel on this host.
 pub(crate) const RESULTS: Registers = convention::result_registers(ARCHITECTURE);
 
-/// A walk over the places of a list of values.
+/// A walk over the places of a list of values: each call of a method goes to the
+/// next one.
+#[doc(hidden)]
+pub trait Places {
+    /// Reads the next value.
+    ///
+    /// # Safety
+    ///
+    /// `T` is the Rust type of `representation` (same size, any bit pattern
+    /// valid), the value is initialized, and what was promised when the walk
+    /// began still holds.
+    unsafe fn read<T: Copy>(&mut self, representation: Representation) -> T;
+
+    /// Writes the next value.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Places::read`], but for the value, which this initializes.
+    unsafe fn write<T: Copy>(&mut self, representation: Representation, value: T);
+}
+
+/// A walk over slots: 8 bytes each, 16 for vectors, without gaps. Narrow values
+/// are extended by zeros.
+pub(crate) struct Slots(*mut u64);
+
+impl Slots {
+    /// Starts at the first value.
+    ///
+    /// # Safety
+    ///
+    /// For as long as the walk goes on, there are slots for all values at `first`,
+    /// which nobody else touches.
+    #[inline(always)]
+    pub(crate) unsafe fn new(first: *mut u64) -> Slots {
+        Slots(first)
+    }
+
+    /// The slots that a value takes.
+    pub(crate) const fn count(representation: Representation) -> usize {
+        match representation {
+            Representation::V128 => 2,
+            _ => 1,
+        }
+    }
+
+    #[inline(always)]
+    fn next(&mut self, representation: Representation) -> *mut u64 {
+        let slot = self.0;
+        self.0 = slot.wrapping_add(Slots::count(representation));
+        slot
+    }
+}
+
+/// `value` as another type of the same size.
+///
+/// # Safety
+///
+/// The sizes are equal, and any bit pattern is valid.
+#[inline(always)]
+unsafe fn as_bits<T: Copy, U: Copy>(value: T) -> U {
+    debug_assert_eq!(size_of::<T>(), size_of::<U>());
+    // SAFETY: the caller's promise.
+    unsafe { core::mem::transmute_copy(&value) }
+}
+
+impl Places for Slots {
+    #[inline(always)]
+    unsafe fn read<T: Copy>(&mut self, representation: Representation) -> T {
+        let slot = self.next(representation);
+        // SAFETY: the slots are there; the sizes are those of the representation.
+        // Vectors lie in slots as their bytes, lane 0 first.
+        unsafe {
+            match representation {
+                Representation::I32 | Representation::F32 => as_bits(slot.read() as u32),
+                Representation::I64 | Representation::F64 => as_bits(slot.read()),
+                Representation::Pointer => as_bits(slot.read() as usize),
+                Representation::V128 => {
+                    as_bits(u128::from_le_bytes(slot.cast::<[u8; 16]>().read()))
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn write<T: Copy>(&mut self, representation: Representation, value: T) {
+        let slot = self.next(representation);
+        // SAFETY: as in `read`.
+        unsafe {
+            match representation {
+                Representation::I32 | Representation::F32 => {
+                    slot.write(u64::from(as_bits::<T, u32>(value)));
+                }
+                Representation::I64 | Representation::F64 => slot.write(as_bits(value)),
+                Representation::Pointer => slot.write(as_bits::<T, usize>(value) as u64),
+                Representation::V128 => {
+                    let bytes = as_bits::<T, u128>(value).to_le_bytes();
+                    slot.cast::<[u8; 16]>().write(bytes);
+                }
+            }
+        }
+    }
+}
+
+/// A walk over the register image and the overflow area.
 pub(crate) struct Cursor {
     registers: Registers,
     image: *mut RegisterImage,
@@ -126,27 +230,18 @@ impl Cursor {
             Representation::V128 => self.vector(),
         }
     }
+}
 
-    /// Reads the next value.
-    ///
-    /// # Safety
-    ///
-    /// `T` is the Rust type of `representation` (same size, any bit pattern
-    /// valid), and what was promised to [`Cursor::new`] still holds.
+impl Places for Cursor {
     #[inline(always)]
-    pub(crate) unsafe fn read<T: Copy>(&mut self, representation: Representation) -> T {
+    unsafe fn read<T: Copy>(&mut self, representation: Representation) -> T {
         // SAFETY: the place lies in the image or the overflow area, which the
         // creator of the cursor vouched for.
         unsafe { self.place::<T>(representation).read_unaligned() }
     }
 
-    /// Writes the next value.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Cursor::read`].
     #[inline(always)]
-    pub(crate) unsafe fn write<T: Copy>(&mut self, representation: Representation, value: T) {
+    unsafe fn write<T: Copy>(&mut self, representation: Representation, value: T) {
         let place = self.place::<T>(representation);
         // SAFETY: as in `read`.
         unsafe {
