@@ -78,11 +78,24 @@ pub enum Entry {
 /// Which functions will be published together with the one being compiled, so
 /// that they may call each other directly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Batch {
+pub enum Batch<'a> {
     /// Every defined function of the module.
     Whole,
+    /// These functions, ascending: calls of others go through slot stubs.
+    Functions(&'a [DefinedFuncIndex]),
     /// No other function: all calls go through slot stubs.
     Alone,
+}
+
+impl Batch<'_> {
+    /// Whether `function` may be called directly.
+    pub fn contains(self, function: DefinedFuncIndex) -> bool {
+        match self {
+            Batch::Whole => true,
+            Batch::Functions(functions) => functions.binary_search(&function).is_ok(),
+            Batch::Alone => false,
+        }
+    }
 }
 
 /// What a compiler is given for one function.
@@ -102,7 +115,7 @@ pub struct FunctionInput<'a> {
     /// Where it is entered.
     pub entry: Entry,
     /// What it may call directly.
-    pub batch: Batch,
+    pub batch: Batch<'a>,
 }
 
 /// The kind of a relocation: how the address of a function of the same batch

@@ -90,7 +90,7 @@ fn check(place: &str, function: &CompiledFunction) {
 fn the_suite_compiles() {
     let modules = modules();
     assert!(modules.len() > 1_000, "only {} modules", modules.len());
-    let settings: [(CpuFeatures, Tunables, Batch); 4] = [
+    let settings: [(CpuFeatures, Tunables, Batch<'static>); 4] = [
         (everything(), GUARDED, Batch::Whole),
         (CpuFeatures::SSE2, BARE, Batch::Alone),
         (everything(), METERED, Batch::Alone),

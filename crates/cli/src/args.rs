@@ -48,7 +48,8 @@ pub(crate) enum Command {
 #[command(next_help_heading = "Engine")]
 pub(crate) struct EngineArgs {
     /// The tier that runs the code: interpreter, baseline, optimizing or auto,
-    /// as far as this build has them (see `tepui settings`)
+    /// as far as this build has them (see `tepui settings`). For tests,
+    /// `mixed:SEED` runs each function in a tier that the number SEED decides
     #[arg(long, value_name = "TIER")]
     pub(crate) tier: Option<Tier>,
 

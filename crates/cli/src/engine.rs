@@ -10,9 +10,15 @@ use std::fmt;
 use std::str::FromStr;
 use tepui::{Config, Engine, Error, Features, Module, Proposal, Strategy};
 
-/// A tier that this build has.
+/// A tier that this build has, or all of them mixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tier(Strategy);
+
+/// How `--tier` mixes the tiers, and what that is for.
+pub(crate) const MIXED: (&str, &str) = (
+    "mixed:SEED",
+    "for tests: each function in a tier that the number SEED decides",
+);
 
 impl Tier {
     /// Name, description, and whether this build has it, of every tier.
@@ -35,17 +41,16 @@ impl FromStr for Tier {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Tier, String> {
-        let known = text.parse::<Strategy>();
-        match known {
-            Ok(strategy) if Strategy::AVAILABLE.contains(&strategy) => Ok(Tier(strategy)),
-            _ => {
+        match text.parse::<Strategy>() {
+            Ok(strategy) if strategy.is_available() => Ok(Tier(strategy)),
+            Ok(_) => {
                 let available: Vec<_> = Tier::all().filter(|t| t.2).map(|t| t.0).collect();
-                let why = match known {
-                    Ok(_) => "this build does not have that tier",
-                    Err(_) => "there is no such tier",
-                };
-                Err(format!("{why}; it has: {}", available.join(", ")))
+                Err(format!(
+                    "this build does not have that tier; it has: {}",
+                    available.join(", ")
+                ))
             }
+            Err(error) => Err(error.to_string()),
         }
     }
 }
@@ -260,6 +265,12 @@ mod tests {
         assert!(parse_enable("gc").is_err());
         assert_eq!(parse_enable("simd"), Ok(Switch::One(Proposal::Simd)));
         let message = "fast".parse::<Tier>().expect_err("unknown");
-        assert!(message.contains("no such tier"), "{message}");
+        assert!(message.contains("no tier is called `fast`"), "{message}");
+        let message = "mixed:x".parse::<Tier>().expect_err("no seed");
+        assert!(message.contains("`x` is not a seed"), "{message}");
+        assert_eq!(
+            "mixed:7".parse(),
+            Ok(Tier(tepui::Strategy::Mixed { seed: 7 }))
+        );
     }
 }

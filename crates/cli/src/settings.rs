@@ -39,6 +39,8 @@ pub(crate) fn settings(_: &SettingsArgs) -> Outcome {
         };
         out!("  {name:<26} {available:<18} {about}")?;
     }
+    let (mixed, about) = engine::MIXED;
+    out!("  {mixed:<26} {:<18} {about}", "yes")?;
 
     out!("\nProposals (--enable, --disable)")?;
     for proposal in engine::proposals() {

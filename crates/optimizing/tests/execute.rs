@@ -81,7 +81,7 @@ struct Instance {
     context: *mut u8,
     store: *mut u8,
     functions: Vec<(CompiledFunction, *mut u8)>,
-    batch: Batch,
+    batch: Batch<'static>,
 }
 
 fn publish(compiled: &CompiledFunction) -> *mut u8 {
@@ -101,7 +101,7 @@ fn seal(code: *mut u8, bytes: usize) {
 }
 
 impl Instance {
-    fn new(text: &str, tunables: Tunables, batch: Batch) -> Instance {
+    fn new(text: &str, tunables: Tunables, batch: Batch<'static>) -> Instance {
         let loaded = Loaded::text(text);
         let compiler = Optimizing::new(
             Target::host(),

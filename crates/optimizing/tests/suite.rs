@@ -65,7 +65,7 @@ enum Loops {
     Ignore,
 }
 
-fn compile_all(compiler: &Optimizing, batch: Batch, loops: Loops) {
+fn compile_all(compiler: &Optimizing, batch: Batch<'_>, loops: Loops) {
     let modules = &*MODULES;
     assert!(modules.len() > 1_000, "only {} modules", modules.len());
     let next = AtomicUsize::new(0);

@@ -2,12 +2,9 @@
 //!
 //! This file holds unsafe code: addresses are looked up by signal handlers.
 
-use std::ptr::NonNull;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use tepui_abi::{Plan, Target, Trap};
-#[cfg(feature = "interpreter")]
-use tepui_image::CodeBuilder;
+use tepui_abi::{Plan, Target, Trap, Tunables};
 use tepui_image::CodeImage;
 use tepui_module::DefinedFuncIndex;
 use tepui_native::code::{CodeAllocation, find_code};
@@ -20,11 +17,14 @@ use crate::module::ModuleInner;
 use crate::vm::context::VmFuncRef;
 use crate::{Error, Result};
 
-/// The code of a module, ready to run, with its slots.
+/// How the functions of a module are run: their slots, and the code that the
+/// slots lead to.
+///
+/// Code comes in batches, each made by one compiler and published at once. A
+/// function whose slot leads to none of them is interpreted.
 pub(crate) struct ModuleCode {
-    // Dropped first: unregisters the addresses that lead here.
-    allocation: Option<CodeAllocation>,
-    image: CodeImage,
+    /// What was published, in that order; never removed.
+    batches: Mutex<Vec<Arc<CodeBatch>>>,
     slots: SlotTable,
     plan: Plan,
     module: Weak<ModuleInner>,
@@ -32,29 +32,64 @@ pub(crate) struct ModuleCode {
     interpreted: Option<tepui_interpreter::ModuleCode>,
 }
 
+/// Code that was published at once, with its tables. The address table leads
+/// here.
+struct CodeBatch {
+    // Dropped first: unregisters the addresses that lead here.
+    allocation: Option<CodeAllocation>,
+    image: CodeImage,
+    module: Weak<ModuleInner>,
+}
+
+/// What a slot holds whose function has no code.
+fn no_code() -> *const u8 {
+    stubs::leave_slot as *const u8
+}
+
 impl ModuleCode {
-    /// Copies the text of `image` into executable memory, and points the slots
-    /// of `functions` functions there.
+    /// The slots of the functions of `module`, none of which has code. They are
+    /// interpreted if the engine has the interpreter.
+    ///
+    /// # Errors
+    ///
+    /// When memory for slots cannot be had.
+    pub(crate) fn new(
+        engine: &Engine,
+        module: &Arc<ModuleInner>,
+        tunables: &Tunables,
+    ) -> Result<ModuleCode> {
+        let decoded = module.module();
+        let plan = Plan::new(decoded, TARGET, tunables);
+        let functions = decoded.defined_function_count();
+        Ok(ModuleCode {
+            batches: Mutex::new(Vec::new()),
+            slots: SlotTable::new(engine.code_region()?, functions, no_code())
+                .map_err(no_memory)?,
+            #[cfg(feature = "interpreter")]
+            interpreted: engine
+                .uses(crate::tier::Tier::Interpreter)
+                .then(|| tepui_interpreter::ModuleCode::new(decoded, &plan, tunables)),
+            plan,
+            module: Arc::downgrade(module),
+        })
+    }
+
+    /// Copies the text of `image` into executable memory and points the slots of
+    /// its functions there. Functions may be running meanwhile: later calls of
+    /// them enter the new code.
     ///
     /// # Errors
     ///
     /// When memory for code cannot be had.
-    pub(crate) fn publish(
-        engine: &Engine,
-        module: Weak<ModuleInner>,
-        functions: u32,
-        plan: Plan,
-        mut image: CodeImage,
-    ) -> Result<Arc<ModuleCode>> {
-        let failed = |error| Error::new(error).context("cannot get memory for code");
-        let region = engine.code_region()?;
-        let slots =
-            SlotTable::new(region, functions, stubs::leave_slot as *const u8).map_err(failed)?;
+    pub(crate) fn publish(&self, engine: &Engine, mut image: CodeImage) -> Result<()> {
         let text_bytes = image.text().len();
         let allocation = if text_bytes == 0 {
             None
         } else {
-            let allocation = region.allocate(text_bytes).map_err(failed)?;
+            let allocation = engine
+                .code_region()?
+                .allocate(text_bytes)
+                .map_err(no_memory)?;
             // SAFETY: nobody knows the allocation yet.
             unsafe {
                 allocation
@@ -62,78 +97,60 @@ impl ModuleCode {
                         bytes[..text_bytes].copy_from_slice(image.text());
                         trap_fill(&mut bytes[text_bytes..]);
                     })
-                    .map_err(failed)?;
+                    .map_err(no_memory)?;
             }
             Some(allocation)
         };
         image.release_text();
-        let code = Arc::new(ModuleCode {
+        let batch = Arc::new(CodeBatch {
             allocation,
             image,
-            slots,
-            plan,
-            module,
-            #[cfg(feature = "interpreter")]
-            interpreted: None,
+            module: self.module.clone(),
         });
-        if let Some(allocation) = &code.allocation {
-            allocation.register(Arc::as_ptr(&code).cast());
-            for index in 0..functions {
-                if let Some(offset) = code.image.entry(DefinedFuncIndex::new(index)) {
-                    let entry = allocation.base().wrapping_add(offset as usize);
-                    code.slots.store(index, entry);
-                }
+        // Kept before anybody can enter it.
+        self.batches().push(batch.clone());
+        if let Some(allocation) = &batch.allocation {
+            allocation.register(Arc::as_ptr(&batch).cast());
+            for record in batch.image.functions() {
+                let entry = allocation.base().wrapping_add(record.start as usize);
+                self.slots.store(record.function.as_u32(), entry);
             }
         }
-        Ok(code)
+        Ok(())
     }
 
-    /// The slots of a module whose functions are all interpreted.
-    ///
-    /// # Errors
-    ///
-    /// When memory for slots cannot be had.
-    #[cfg(feature = "interpreter")]
-    pub(crate) fn interpret(
-        engine: &Engine,
-        module: &Arc<ModuleInner>,
-        plan: Plan,
-        tunables: &tepui_abi::Tunables,
-    ) -> Result<Arc<ModuleCode>> {
-        let decoded = module.module();
-        let slots = SlotTable::new(
-            engine.code_region()?,
-            decoded.defined_function_count(),
-            stubs::leave_slot as *const u8,
-        )
-        .map_err(|error| Error::new(error).context("cannot get memory for code"))?;
-        let interpreted = tepui_interpreter::ModuleCode::new(decoded, &plan, tunables);
-        Ok(Arc::new(ModuleCode {
-            allocation: None,
-            image: CodeBuilder::new(TARGET).finish()?,
-            slots,
-            plan,
-            module: Arc::downgrade(module),
-            interpreted: Some(interpreted),
-        }))
+    fn batches(&self) -> MutexGuard<'_, Vec<Arc<CodeBatch>>> {
+        // Batches are only ever added, each in one step.
+        self.batches
+            .lock()
+            .unwrap_or_else(|poison| poison.into_inner())
     }
 
-    /// The functions as the interpreter knows them, if they are interpreted.
+    /// The functions as the interpreter knows them, if any may be interpreted.
     #[cfg(feature = "interpreter")]
     pub(crate) fn interpreted(&self) -> Option<&tepui_interpreter::ModuleCode> {
         self.interpreted.as_ref()
     }
 
-    /// The code with its text, as it was before it was published.
-    pub(crate) fn to_image(&self) -> CodeImage {
-        let mut image = self.image.clone();
-        if let Some(allocation) = &self.allocation {
+    /// Whether calls of a function are interpreted, now.
+    #[cfg(feature = "interpreter")]
+    pub(crate) fn is_interpreted(&self, function: DefinedFuncIndex) -> bool {
+        self.interpreted.is_some() && self.slots.load(function.as_u32()) == no_code()
+    }
+
+    /// The code with its text, as it was before it was published; `None` unless
+    /// it was published in one batch.
+    pub(crate) fn to_image(&self) -> Option<CodeImage> {
+        let batches = self.batches();
+        let [batch] = &batches[..] else { return None };
+        let mut image = batch.image.clone();
+        if let Some(allocation) = &batch.allocation {
             let length = image.text_len() as usize;
             // SAFETY: published code is readable and never changes.
             let text = unsafe { std::slice::from_raw_parts(allocation.base(), length) };
             image.restore_text(text.to_vec());
         }
-        image
+        Some(image)
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -158,11 +175,10 @@ impl ModuleCode {
             function: function.as_u32(),
         }
     }
+}
 
-    fn text_offset(&self, pc: usize) -> Option<u32> {
-        let base = self.allocation.as_ref()?.base() as usize;
-        u32::try_from(pc.checked_sub(base)?).ok()
-    }
+fn no_memory(error: std::io::Error) -> Error {
+    Error::new(error).context("cannot get memory for code")
 }
 
 /// Fills what is left of an allocation with instructions that trap.
@@ -175,12 +191,6 @@ fn trap_fill(bytes: &mut [u8]) {
     bytes.fill(byte);
 }
 
-/// The published code that holds `pc`.
-fn code_at(pc: usize) -> Option<NonNull<ModuleCode>> {
-    let found = find_code(pc)?;
-    NonNull::new(found.owner.cast::<ModuleCode>().cast_mut())
-}
-
 /// The trap that a fault of the instruction at `offset` means. Called by signal
 /// handlers: takes no lock and allocates nothing.
 ///
@@ -190,21 +200,22 @@ fn code_at(pc: usize) -> Option<NonNull<ModuleCode>> {
 /// running.
 pub(crate) unsafe fn trap_at(owner: *const (), offset: usize) -> Option<Trap> {
     // SAFETY: running code is kept alive by its store.
-    let code = unsafe { &*owner.cast::<ModuleCode>() };
-    code.image.trap_at(u32::try_from(offset).ok()?)
+    let batch = unsafe { &*owner.cast::<CodeBatch>() };
+    batch.image.trap_at(u32::try_from(offset).ok()?)
 }
 
 /// The Wasm frame whose instruction is at `pc`.
 pub(crate) fn frame_at(pc: usize) -> Option<FrameInfo> {
-    let code = code_at(pc)?;
-    // SAFETY: frames on the stack of a store keep their code alive.
-    let code = unsafe { code.as_ref() };
-    let module = code.module.upgrade()?;
-    let offset = code.text_offset(pc)?;
-    let record = code.image.function_at(offset)?;
+    let found = find_code(pc)?;
+    // SAFETY: only `ModuleCode::publish` registers code, and frames on the stack
+    // of a store keep their code alive.
+    let batch = unsafe { found.owner.cast::<CodeBatch>().as_ref()? };
+    let module = batch.module.upgrade()?;
+    let offset = u32::try_from(pc.checked_sub(found.base as usize)?).ok()?;
+    let record = batch.image.function_at(offset)?;
     let function = module.module().func_index(record.function);
     let body = module.module().body(record.function).range();
-    let position = code.image.position_at(offset);
+    let position = batch.image.position_at(offset);
     Some(FrameInfo::new(
         module.name(),
         function.as_u32(),

@@ -23,10 +23,18 @@ pub enum Strategy {
     Optimizing,
     /// Start in the fastest-starting tier and move up. Not in this version yet.
     Auto,
+    /// Each function in a tier of its own, for tests of how the tiers work
+    /// together: any of those that this build has, by chance. What a guest does
+    /// is the same; its speed is of no use to anybody. There are no images.
+    Mixed {
+        /// Which function gets which tier depends on this and on the module.
+        seed: u64,
+    },
 }
 
 impl Strategy {
-    /// Every strategy, from the lowest tier up.
+    /// Every strategy but [`Mixed`](Strategy::Mixed), which is many, from the
+    /// lowest tier up.
     pub const ALL: &'static [Strategy] = &[
         Strategy::Interpreter,
         Strategy::Baseline,
@@ -34,7 +42,7 @@ impl Strategy {
         Strategy::Auto,
     ];
 
-    /// The strategies that this build has.
+    /// Those of [`ALL`](Strategy::ALL) that this build has.
     pub const AVAILABLE: &'static [Strategy] = &[
         #[cfg(feature = "interpreter")]
         Strategy::Interpreter,
@@ -43,34 +51,64 @@ impl Strategy {
         Strategy::Optimizing,
     ];
 
-    /// The name, as in `tepui run --tier NAME`.
+    /// Whether this build has the strategy.
+    pub fn is_available(self) -> bool {
+        matches!(self, Strategy::Mixed { .. }) || Strategy::AVAILABLE.contains(&self)
+    }
+
+    /// The name, as in `tepui run --tier NAME`; without the seed of
+    /// [`Mixed`](Strategy::Mixed), which the text that is shown has.
     pub const fn name(self) -> &'static str {
         match self {
             Strategy::Interpreter => "interpreter",
             Strategy::Baseline => "baseline",
             Strategy::Optimizing => "optimizing",
             Strategy::Auto => "auto",
+            Strategy::Mixed { .. } => "mixed",
         }
     }
 }
 
 impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.name())?;
+        match self {
+            Strategy::Mixed { seed } => write!(f, ":{seed}"),
+            _ => Ok(()),
+        }
     }
 }
 
 impl std::str::FromStr for Strategy {
     type Err = crate::Error;
 
+    /// Reads a [name](Strategy::name), or `mixed:SEED` with a decimal number.
     fn from_str(name: &str) -> Result<Strategy> {
+        let mixed = Strategy::Mixed { seed: 0 }.name();
+        if let Some(seed) = name.strip_prefix(mixed) {
+            if seed.is_empty() {
+                return Err(crate::Error::msg("`mixed` needs a seed, as in `mixed:7`"));
+            }
+            if let Some(seed) = seed.strip_prefix(':') {
+                // A sign is no part of a seed.
+                let is_number = !seed.is_empty() && seed.bytes().all(|b| b.is_ascii_digit());
+                return match seed.parse() {
+                    Ok(seed) if is_number => Ok(Strategy::Mixed { seed }),
+                    _ => Err(crate::Error::msg(format!(
+                        "`{seed}` is not a seed: a seed is a number from 0 to {}",
+                        u64::MAX
+                    ))),
+                };
+            }
+        }
         Strategy::ALL
             .iter()
             .copied()
             .find(|strategy| strategy.name() == name)
             .ok_or_else(|| {
                 crate::Error::msg(format!(
-                    "no tier is called `{name}`; there are interpreter, baseline, optimizing, auto"
+                    "no tier is called `{name}`; there are interpreter, baseline, optimizing, auto, \
+                     and for tests mixed:SEED"
                 ))
             })
     }
@@ -315,5 +353,34 @@ impl Config {
     ) -> &mut Config {
         self.progress = Some(Arc::new(progress));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strategies_are_read_as_they_are_shown() {
+        let seeds = [0, 7, u64::MAX].map(|seed| Strategy::Mixed { seed });
+        for strategy in Strategy::ALL.iter().copied().chain(seeds) {
+            let read: Strategy = strategy.to_string().parse().unwrap();
+            assert_eq!(read, strategy);
+        }
+        for (text, part) in [
+            ("mixed", "needs a seed"),
+            ("mixed:", "not a seed"),
+            ("mixed:-1", "not a seed"),
+            ("mixed:+1", "not a seed"),
+            ("mixed: 1", "not a seed"),
+            ("mixed:0x1", "not a seed"),
+            ("mixed:18446744073709551616", "not a seed"),
+            ("mixed7", "no tier is called"),
+            ("Mixed:7", "no tier is called"),
+            ("", "no tier is called"),
+        ] {
+            let message = text.parse::<Strategy>().unwrap_err().to_string();
+            assert!(message.contains(part), "{text}: {message}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use tepui_native::signals;
 use tepui_optimizing::{Optimizing, Processor, Verifier};
 
 use crate::config::{Config, OptLevel, Progress, Strategy};
+use crate::tier::Tier;
 use crate::types::FuncType;
 use crate::vm::call::on_trap;
 use crate::{Error, Module, Result, code};
@@ -32,13 +33,20 @@ pub struct Engine {
 struct EngineInner {
     config: Config,
     types: RwLock<TypeRegistry>,
-    /// For memories with guard pages. Compilers are made when first needed.
-    guarded: OnceLock<Box<dyn Compiler>>,
-    /// For memories that are checked explicitly.
-    checked: OnceLock<Box<dyn Compiler>>,
+    baseline: Compilers,
+    optimizing: Compilers,
     tunables: Tunables,
     code: OnceLock<CodeRegion>,
     epoch: AtomicU64,
+}
+
+/// The compilers of one tier, made when first needed.
+#[derive(Default)]
+struct Compilers {
+    /// For memories with guard pages.
+    guarded: OnceLock<Box<dyn Compiler>>,
+    /// For memories that are checked explicitly.
+    checked: OnceLock<Box<dyn Compiler>>,
 }
 
 /// Stands before the proposals in the fingerprint of an image.
@@ -60,7 +68,7 @@ impl Engine {
     ///
     /// When this build or this machine does not have what `config` asks for.
     pub fn new(config: &Config) -> Result<Engine> {
-        if !Strategy::AVAILABLE.contains(&config.strategy) {
+        if !config.strategy.is_available() {
             let available: Vec<_> = Strategy::AVAILABLE.iter().map(|s| s.name()).collect();
             return Err(Error::msg(format!(
                 "this build has no tier `{}`; it has: {}",
@@ -87,27 +95,24 @@ impl Engine {
         } else {
             tunables.checked()
         };
-        let (guarded, checked) = (OnceLock::new(), OnceLock::new());
-        if config.strategy != Strategy::Interpreter {
-            // Made at once, so that what is missing is said here.
-            let preferred = if tunables.memory_reservation > 0 {
-                &guarded
-            } else {
-                &checked
-            };
-            let _ = preferred.set(compiler(config, tunables)?);
-        }
-        Ok(Engine {
+        let engine = Engine {
             inner: Arc::new(EngineInner {
                 config: config.clone(),
                 types: RwLock::new(TypeRegistry::new()),
-                guarded,
-                checked,
+                baseline: Compilers::default(),
+                optimizing: Compilers::default(),
                 tunables,
                 code: OnceLock::new(),
                 epoch: AtomicU64::new(0),
             }),
-        })
+        };
+        // Made at once, so that what is missing is said here.
+        for tier in Tier::COMPILERS {
+            if engine.uses(tier) {
+                engine.compiler(tier, engine.preferred())?;
+            }
+        }
+        Ok(engine)
     }
 
     /// Whether both are handles to the same engine.
@@ -181,25 +186,40 @@ impl Engine {
                 .is_ok_and(|features| features & !self.features().bits() == 0)
     }
 
-    /// Whether functions are interpreted.
-    pub(crate) fn interprets(&self) -> bool {
-        self.inner.config.strategy == Strategy::Interpreter
+    /// Whether there may be functions in this tier.
+    pub(crate) fn uses(&self, tier: Tier) -> bool {
+        match self.inner.config.strategy {
+            Strategy::Mixed { .. } => Tier::available().any(|available| available == tier),
+            strategy => strategy.tier() == Some(tier),
+        }
     }
 
-    /// An error when the engine has no compiler, and so neither makes nor loads
-    /// images.
-    pub(crate) fn check_compiles(&self) -> Result<()> {
-        if self.interprets() {
-            return Err(Error::msg(
+    /// The compiler of images.
+    ///
+    /// # Errors
+    ///
+    /// When the engine neither makes nor loads images.
+    pub(crate) fn image_compiler(&self) -> Result<&dyn Compiler> {
+        match self.inner.config.strategy.tier() {
+            Some(tier @ (Tier::Baseline | Tier::Optimizing)) => {
+                self.compiler(tier, self.preferred())
+            }
+            Some(Tier::Interpreter) => Err(Error::msg(
                 "this engine interprets: it neither makes nor loads images",
-            ));
+            )),
+            None => Err(Error::msg(
+                "this engine runs functions in several tiers: it neither makes nor loads images",
+            )),
         }
-        Ok(())
     }
 
     /// A text that names everything on which compatibility of images depends.
+    ///
+    /// # Errors
+    ///
+    /// When the engine neither makes nor loads images.
     pub fn compatibility(&self) -> Result<String> {
-        Ok(self.image_fingerprint(self.compiler(self.preferred())?))
+        Ok(self.image_fingerprint(self.image_compiler()?))
     }
 
     pub(crate) fn current_epoch(&self) -> u64 {
@@ -236,20 +256,25 @@ impl Engine {
         }
     }
 
-    /// The compiler of a variant.
+    /// The compiler of a tier for a variant.
     ///
     /// # Errors
     ///
     /// When it cannot be made for this machine.
-    pub(crate) fn compiler(&self, variant: Variant) -> Result<&dyn Compiler> {
+    pub(crate) fn compiler(&self, tier: Tier, variant: Variant) -> Result<&dyn Compiler> {
+        let compilers = match tier {
+            Tier::Interpreter => return Err(Error::msg("the interpreter does not compile")),
+            Tier::Baseline => &self.inner.baseline,
+            Tier::Optimizing => &self.inner.optimizing,
+        };
         let cell = match self.existing(variant) {
-            Variant::Guarded => &self.inner.guarded,
-            Variant::Checked => &self.inner.checked,
+            Variant::Guarded => &compilers.guarded,
+            Variant::Checked => &compilers.checked,
         };
         if let Some(compiler) = cell.get() {
             return Ok(&**compiler);
         }
-        let compiler = compiler(&self.inner.config, self.tunables_of(variant))?;
+        let compiler = compiler(&self.inner.config, tier, self.tunables_of(variant))?;
         Ok(&**cell.get_or_init(|| compiler))
     }
 
@@ -345,7 +370,7 @@ impl fmt::Debug for Engine {
     }
 }
 
-fn compiler(config: &Config, tunables: Tunables) -> Result<Box<dyn Compiler>> {
+fn compiler(config: &Config, tier: Tier, tunables: Tunables) -> Result<Box<dyn Compiler>> {
     let opt_level = match config.opt_level {
         OptLevel::None => tepui_optimizing::OptLevel::None,
         OptLevel::Speed => tepui_optimizing::OptLevel::Speed,
@@ -358,7 +383,7 @@ fn compiler(config: &Config, tunables: Tunables) -> Result<Box<dyn Compiler>> {
     };
     let host = tepui_abi::Target::host();
     let target = config.target.unwrap_or(host);
-    if config.strategy == Strategy::Baseline {
+    if tier == Tier::Baseline {
         let compiler = if target == host {
             let compiler = Baseline::host(tunables)?;
             compiler.check_host().map_err(Error::msg)?;

@@ -64,6 +64,7 @@ mod module;
 mod parallel;
 mod segments;
 mod store;
+mod tier;
 mod types;
 mod values;
 mod vm;

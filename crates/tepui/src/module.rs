@@ -5,14 +5,17 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use tepui_abi::{Batch, Entry, FunctionInput, Plan};
+use tepui_abi::{Batch, Compiler, Entry, FunctionInput, Plan};
 use tepui_image::{CodeBuilder, CodeImage};
 use tepui_module::{DefinedFuncIndex, ExternIndex, FuncIndex, Module as Decoded, Summaries};
 
 use crate::code::{self, ModuleCode};
+use crate::config::Strategy;
 use crate::engine::{Engine, Variant};
+use crate::tier::{Assignment, Tier};
 use crate::types::{ExportType, ExternType, ImportType};
 use crate::vm::startup::Startup;
 use crate::{Error, Result, parallel};
@@ -38,6 +41,21 @@ pub(crate) struct ModuleInner {
     compiling: Mutex<()>,
     startup: OnceLock<Startup>,
     names: OnceLock<Names>,
+}
+
+/// How much of a compilation is done.
+struct Work {
+    functions: usize,
+    done: AtomicUsize,
+}
+
+impl Work {
+    fn new(functions: usize) -> Work {
+        Work {
+            functions,
+            done: AtomicUsize::new(0),
+        }
+    }
 }
 
 /// The names of a module's name section.
@@ -318,53 +336,76 @@ impl ModuleInner {
         if let Some(code) = cell.get() {
             return Ok(code.clone());
         }
-        #[cfg(feature = "interpreter")]
-        if self.engine.interprets() {
-            let tunables = self.engine.tunables_of(variant);
-            let plan = Plan::new(&self.module, code::TARGET, &tunables);
-            let code = ModuleCode::interpret(&self.engine, self, plan, &tunables)?;
-            return Ok(cell.get_or_init(|| code).clone());
+        let code = ModuleCode::new(&self.engine, self, &self.engine.tunables_of(variant))?;
+        let shares = self.shares();
+        let work = Work::new(shares.iter().map(|(_, functions)| functions.len()).sum());
+        for (tier, functions) in &shares {
+            let compiler = self.engine.compiler(*tier, variant)?;
+            let image = self.compile(compiler, code.plan(), functions, &work)?;
+            code.publish(&self.engine, image)?;
         }
-        let (plan, image) = self.compile(variant)?;
-        self.publish(variant, plan, image)
+        Ok(cell.get_or_init(|| Arc::new(code)).clone())
     }
 
-    fn publish(
-        self: &Arc<Self>,
-        variant: Variant,
-        plan: Plan,
-        image: CodeImage,
-    ) -> Result<Arc<ModuleCode>> {
-        let code = ModuleCode::publish(
-            &self.engine,
-            Arc::downgrade(self),
-            self.module.defined_function_count(),
-            plan,
-            image,
-        )?;
-        Ok(self.cell(variant).get_or_init(|| code).clone())
+    /// The defined functions, ascending.
+    fn functions(&self) -> Vec<DefinedFuncIndex> {
+        (0..self.module.defined_function_count())
+            .map(DefinedFuncIndex::new)
+            .collect()
     }
 
-    fn compile(&self, variant: Variant) -> Result<(Plan, CodeImage)> {
-        let compiler = self.engine.compiler(variant)?;
-        let plan = Plan::new(&self.module, compiler.target(), compiler.tunables());
-        let count = self.module.defined_function_count() as usize;
+    /// What each compiler compiles before there is an instance: functions,
+    /// ascending. All others are interpreted.
+    fn shares(&self) -> Vec<(Tier, Vec<DefinedFuncIndex>)> {
+        let strategy = self.engine.config().strategy;
+        if let Strategy::Mixed { seed } = strategy {
+            let assignment = Assignment::new(seed, self.module.defined_function_count());
+            let mut shares = Tier::COMPILERS.map(|tier| (tier, Vec::new()));
+            for function in self.functions() {
+                let bytes = self.module.body(function).range().len();
+                let tier = assignment.tier(function.as_u32(), bytes);
+                if let Some((_, share)) = shares.iter_mut().find(|(other, _)| *other == tier) {
+                    share.push(function);
+                }
+            }
+            let shares = shares.into_iter();
+            return shares.filter(|(_, share)| !share.is_empty()).collect();
+        }
+        match strategy.tier() {
+            None | Some(Tier::Interpreter) => Vec::new(),
+            Some(tier) => vec![(tier, self.functions())],
+        }
+    }
+
+    /// Compiles functions, ascending, as one batch.
+    fn compile(
+        &self,
+        compiler: &dyn Compiler,
+        plan: &Plan,
+        functions: &[DefinedFuncIndex],
+        work: &Work,
+    ) -> Result<CodeImage> {
+        let count = functions.len();
+        let batch = if count == self.module.defined_function_count() as usize {
+            Batch::Whole
+        } else {
+            Batch::Functions(functions)
+        };
         let progress = self.engine.progress();
-        let done = std::sync::atomic::AtomicUsize::new(0);
-        let functions = parallel::try_map(count, self.engine.compile_threads(), |index| {
-            let function = DefinedFuncIndex::new(index as u32);
+        let compiled = parallel::try_map(count, self.engine.compile_threads(), |index| {
+            let function = functions[index];
             let compiled = compiler.compile(&FunctionInput {
                 module: &self.module,
                 bytes: &self.bytes,
                 summaries: self.summaries.as_ref(),
-                plan: &plan,
+                plan,
                 function,
                 entry: Entry::Start,
-                batch: Batch::Whole,
+                batch,
             });
+            let done = work.done.fetch_add(1, Ordering::Relaxed) + 1;
             if let Some(progress) = progress {
-                let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-                progress(done, count);
+                progress(done, work.functions);
             }
             compiled.map_err(|error| {
                 let index = self.module.func_index(function);
@@ -377,16 +418,16 @@ impl ModuleInner {
             })
         })?;
         let mut builder = CodeBuilder::new(compiler.target());
-        let bytes = functions.iter().map(|function| function.code.len()).sum();
+        let bytes = compiled.iter().map(|function| function.code.len()).sum();
         builder.reserve(count, bytes);
-        for (index, compiled) in functions.into_iter().enumerate() {
-            builder.push(DefinedFuncIndex::new(index as u32), compiled);
+        for (function, compiled) in functions.iter().zip(compiled) {
+            builder.push(*function, compiled);
         }
-        Ok((plan, builder.finish()?))
+        Ok(builder.finish()?)
     }
 
     fn write_image(&self, image: &CodeImage, key: Option<&[u8; 32]>) -> Result<Vec<u8>> {
-        let compiler = self.engine.compiler(self.engine.preferred())?;
+        let compiler = self.engine.image_compiler()?;
         let contents = tepui_image::ImageContents {
             target: compiler.target(),
             module: &without_debug_information(&self.bytes),
@@ -457,8 +498,11 @@ impl Module {
     }
 
     fn serialize_with(&self, key: Option<&[u8; 32]>) -> Result<Vec<u8>> {
-        self.inner.engine.check_compiles()?;
-        let image = self.inner.code(self.inner.engine.preferred())?.to_image();
+        self.inner.engine.image_compiler()?;
+        let code = self.inner.code(self.inner.engine.preferred())?;
+        let image = code
+            .to_image()
+            .ok_or_else(|| Error::msg("the code of the module is not of one compilation"))?;
         self.inner.write_image(&image, key)
     }
 
@@ -469,12 +513,16 @@ impl Module {
         bytes: &[u8],
         key: Option<&[u8; 32]>,
     ) -> Result<Vec<u8>> {
-        engine.check_compiles()?;
+        let compiler = engine.image_compiler()?;
         let bytes = to_binary(bytes)?.into_owned();
         let (module, summaries) = decode(engine, &bytes)?;
         let module = Module::assemble(engine, bytes, module, Some(summaries));
-        let (_, image) = module.inner.compile(engine.preferred())?;
-        module.inner.write_image(&image, key)
+        let inner = &module.inner;
+        let plan = Plan::new(&inner.module, compiler.target(), compiler.tunables());
+        let functions = inner.functions();
+        let work = Work::new(functions.len());
+        let image = inner.compile(compiler, &plan, &functions, &work)?;
+        inner.write_image(&image, key)
     }
 
     /// Whether `bytes` look like an image.
@@ -535,7 +583,7 @@ impl Module {
 
     fn load(engine: &Engine, bytes: &[u8], key: Option<&[u8; 32]>) -> Result<Module> {
         engine.check_runnable()?;
-        engine.check_compiles()?;
+        let compiler = engine.image_compiler()?;
         let image = tepui_image::Image::parse(bytes)
             .map_err(|error| Error::new(error).context("cannot load the image"))?;
         if let Some(key) = key
@@ -552,8 +600,6 @@ impl Module {
                 code::TARGET.architecture
             )));
         }
-        let variant = engine.preferred();
-        let compiler = engine.compiler(variant)?;
         let section = image
             .code_sections()
             .iter()
@@ -573,17 +619,19 @@ impl Module {
         let (module, _) = Decoded::decode_with(&wasm, engine.features(), &mut |register| {
             register(&mut engine.types_mut());
         })?;
-        let code = section.to_code_image();
+        let image = section.to_code_image();
         let count = module.defined_function_count();
-        let complete = (0..count).all(|index| code.entry(DefinedFuncIndex::new(index)).is_some());
-        if !complete || code.functions().len() != count as usize {
+        let complete = (0..count).all(|index| image.entry(DefinedFuncIndex::new(index)).is_some());
+        if !complete || image.functions().len() != count as usize {
             return Err(Error::msg(
                 "cannot load the image: it has not the code of every function",
             ));
         }
-        let plan = Plan::new(&module, compiler.target(), compiler.tunables());
         let module = Module::assemble(engine, wasm, module, None);
-        module.inner.publish(variant, plan, code)?;
+        let code = ModuleCode::new(engine, &module.inner, compiler.tunables())?;
+        code.publish(engine, image)?;
+        let cell = module.inner.cell(engine.preferred());
+        cell.get_or_init(|| Arc::new(code));
         Ok(module)
     }
 }

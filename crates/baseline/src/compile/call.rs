@@ -6,7 +6,7 @@ use tepui_abi::convention::{self, Location, Representation};
 use tepui_abi::layout::{FuncRefLayout, ImportedFunctionLayout};
 use tepui_abi::slots::SlotGeometry;
 use tepui_abi::stack::StackLayout;
-use tepui_abi::{Batch, Relocation, RelocationKind, Trap};
+use tepui_abi::{Relocation, RelocationKind, Trap};
 use tepui_module::{DefinedFuncIndex, FuncIndex, HeapType, TableIndex, TypeIndex, TypeLookup};
 
 use super::state::frame;
@@ -286,10 +286,8 @@ impl Function<'_> {
         let ty = self.module.func_type_index(function);
         let callee = match self.module.defined_func_index(function) {
             None => Callee::Import(self.plan.layout.imported_function(function.as_u32())),
-            Some(defined) => match self.input.batch {
-                Batch::Whole => Callee::Direct(defined),
-                Batch::Alone => Callee::Stub(defined),
-            },
+            Some(defined) if self.input.batch.contains(defined) => Callee::Direct(defined),
+            Some(defined) => Callee::Stub(defined),
         };
         self.emit_call(ty, callee, kind)
     }

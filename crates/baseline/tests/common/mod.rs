@@ -82,7 +82,7 @@ impl Loaded {
         &'a self,
         plan: &'a Plan,
         function: DefinedFuncIndex,
-        batch: Batch,
+        batch: Batch<'a>,
     ) -> FunctionInput<'a> {
         FunctionInput {
             module: &self.module,
@@ -99,7 +99,7 @@ impl Loaded {
         &self,
         compiler: &Baseline,
         function: DefinedFuncIndex,
-        batch: Batch,
+        batch: Batch<'_>,
     ) -> Result<CompiledFunction, CompileError> {
         compiler.compile(&self.input(&self.plan(compiler), function, batch))
     }

@@ -14,7 +14,7 @@ use tepui_abi::convention::{self, Location, Representation};
 use tepui_abi::layout::{FuncRefLayout, ImportedFunctionLayout};
 use tepui_abi::slots::SlotGeometry;
 use tepui_abi::stack::StackLayout;
-use tepui_abi::{Batch, Trap};
+use tepui_abi::Trap;
 use tepui_module::{FuncIndex, FuncType, HeapType, TableIndex, TypeIndex, TypeLookup};
 
 use super::{Step, Translator, clif_type};
@@ -210,32 +210,30 @@ impl Translator<'_, '_> {
             let context = self.context_pointer(import + layout.context());
             return self.emit_call(&shape, Callee::At(code), context, kind);
         };
-        let callee = match self.batch {
-            Batch::Whole => {
-                let reference = match self.direct.get(&defined.as_u32()) {
-                    Some(reference) => *reference,
-                    None => {
-                        let name = self.builder.func.declare_imported_user_function(
-                            UserExternalName::new(0, defined.as_u32()),
-                        );
-                        let reference = self.builder.import_function(ExtFuncData {
-                            name: ExternalName::user(name),
-                            signature: shape.signature,
-                            colocated: true,
-                            patchable: false,
-                        });
-                        self.direct.insert(defined.as_u32(), reference);
-                        reference
-                    }
-                };
-                Callee::Direct(reference)
-            }
-            Batch::Alone => {
-                let stubs = self.context_pointer(self.plan.layout.stub_base());
-                let geometry = SlotGeometry::new(pointer.architecture);
-                let offset = self.iconst64(geometry.stub_offset(defined.as_u32()));
-                Callee::At(self.builder.ins().iadd(stubs, offset))
-            }
+        let callee = if self.batch.contains(defined) {
+            let reference = match self.direct.get(&defined.as_u32()) {
+                Some(reference) => *reference,
+                None => {
+                    let name = self
+                        .builder
+                        .func
+                        .declare_imported_user_function(UserExternalName::new(0, defined.as_u32()));
+                    let reference = self.builder.import_function(ExtFuncData {
+                        name: ExternalName::user(name),
+                        signature: shape.signature,
+                        colocated: true,
+                        patchable: false,
+                    });
+                    self.direct.insert(defined.as_u32(), reference);
+                    reference
+                }
+            };
+            Callee::Direct(reference)
+        } else {
+            let stubs = self.context_pointer(self.plan.layout.stub_base());
+            let geometry = SlotGeometry::new(pointer.architecture);
+            let offset = self.iconst64(geometry.stub_offset(defined.as_u32()));
+            Callee::At(self.builder.ins().iadd(stubs, offset))
         };
         self.emit_call(&shape, callee, self.context, kind)
     }

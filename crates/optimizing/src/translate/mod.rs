@@ -97,7 +97,7 @@ pub(crate) struct Translator<'a, 'f> {
     module: &'a Module,
     plan: &'a Plan,
     bytes: &'a [u8],
-    batch: Batch,
+    batch: Batch<'a>,
     machine: &'a Machine,
     tunables: &'a Tunables,
     store_layout: StoreLayout,

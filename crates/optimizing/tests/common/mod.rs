@@ -47,7 +47,7 @@ impl Loaded {
         plan: &Plan,
         function: DefinedFuncIndex,
         entry: Entry,
-        batch: Batch,
+        batch: Batch<'_>,
     ) -> Result<CompiledFunction, CompileError> {
         compiler.compile(&FunctionInput {
             module: &self.module,
@@ -65,7 +65,7 @@ impl Loaded {
         compiler: &Optimizing,
         function: u32,
         entry: Entry,
-        batch: Batch,
+        batch: Batch<'_>,
     ) -> Result<Listing, CompileError> {
         compiler.list(&FunctionInput {
             module: &self.module,
