@@ -383,6 +383,9 @@ fn time(
     let mut turns = Vec::new();
     for &measure in measures {
         for (place, engine) in results.engines.iter().enumerate() {
+            if !engine.runs() {
+                continue;
+            }
             if measure == Measure::Cold {
                 turns.push((measure, place));
             } else if engine.has_images() {

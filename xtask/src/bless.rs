@@ -14,7 +14,7 @@ write the files anew. `git diff` then shows what changed.
 ";
 
 /// The packages whose test `golden` has golden files.
-const PACKAGES: &[&str] = &["tepui-optimizing"];
+const PACKAGES: &[&str] = &["tepui-optimizing", "tepui-baseline"];
 
 /// Runs the chore.
 ///

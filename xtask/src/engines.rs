@@ -1,8 +1,8 @@
 //! The engines that programs are run in: how each is found and told to run a file, compile one, and run what it
 //! compiled. One table; everything else is common to all.
 //!
-//! An engine is looked for under the variable of its tool (`TEPUI`, `WASMTIME`, `WASMI`, `NODE`, `WASMER`), then on
-//! the path. Code caches are off, by the engine's own switch where it has one, and because each run finds an empty
+//! An engine is looked for under the variable of its tool (`TEPUI`, `WASMTIME`, `WASMI`, `NODE`, `WASMER`,
+//! `WASMPARSER`), then on the path. Code caches are off, by the engine's own switch where it has one, and because each run finds an empty
 //! cache folder. Hardening against speculation is what each engine has by default: Wasmtime and Tepui guard accesses
 //! to memories, tables and branch tables, so that their numbers can be set against each other; the others are not
 //! made equal.
@@ -47,6 +47,13 @@ const WASMER: Tool = Tool {
     variable: "WASMER",
 };
 
+/// Not an engine: what compile times are set against. `cargo build --release --package tepui-baseline --example
+/// validate` makes it.
+const WASMPARSER: Tool = Tool {
+    binary: "validate",
+    variable: "WASMPARSER",
+};
+
 /// One way to run Wasm.
 ///
 /// Templates are split at spaces. `{wasm}`, `{image}` and `{runner}` stand for files, `{args}` for the arguments of
@@ -57,6 +64,7 @@ struct Way {
     about: &'static str,
     /// Nothing: the native build of the guest.
     tool: Option<Tool>,
+    /// Empty for what only compiles.
     run: &'static str,
     ahead: Option<Ahead>,
 }
@@ -67,6 +75,7 @@ struct Ahead {
     compile: &'static str,
     /// What `{threads}` becomes when one thread is asked for. `RAYON_NUM_THREADS=1` is set as well.
     one_thread: &'static str,
+    /// Empty for what only compiles.
     run: &'static str,
 }
 
@@ -183,6 +192,17 @@ const WAYS: &[Way] = &[
             run: "run --disable-cache --volume .:. {image} -- {args}",
         }),
     },
+    Way {
+        name: "wasmparser",
+        about: "no engine: validation alone, on one thread, to set compile times against",
+        tool: Some(WASMPARSER),
+        run: "",
+        ahead: Some(Ahead {
+            compile: "{wasm}",
+            one_thread: "",
+            run: "",
+        }),
+    },
 ];
 
 /// A line for each engine.
@@ -220,6 +240,11 @@ impl Engine {
     /// Whether it compiles ahead of time.
     pub(crate) fn has_images(&self) -> bool {
         self.ahead.is_some()
+    }
+
+    /// Whether it runs programs, and does not only compile them.
+    pub(crate) fn runs(&self) -> bool {
+        self.executable.is_none() || !self.run.is_empty()
     }
 
     /// The command that runs a guest from its Wasm file.
@@ -264,6 +289,9 @@ impl Engine {
     /// The command that runs `image`; nothing when the engine has no images.
     pub(crate) fn warm(&self, image: &Path, args: &[String]) -> Option<Vec<OsString>> {
         let (_, _, run) = self.ahead.as_ref()?;
+        if run.is_empty() {
+            return None;
+        }
         Some(fill(
             self.executable.as_ref()?,
             run,
@@ -450,6 +478,9 @@ const NOTHING: &[u8] = b"\0asm\x01\0\0\0\
 fn probe(engine: &Engine, folder: &Folder) -> Result<()> {
     let wasm = folder.at("wasm/do nothing.wasm")?;
     fs::write(&wasm, NOTHING).at("cannot write", &wasm)?;
+    if !engine.runs() {
+        return Ok(());
+    }
     try_run(engine.cold(folder, "do nothing", &[]), folder)
 }
 
