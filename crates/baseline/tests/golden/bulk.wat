@@ -1,0 +1,11 @@
+;; guarded
+(module (memory 1)
+  (data $d "0123456789")
+  (func $copy (param i32 i32 i32) (memory.copy (local.get 0) (local.get 1) (local.get 2)))
+  (func $copy_small (param i32 i32) (memory.copy (local.get 0) (local.get 1) (i32.const 24)))
+  (func $copy_nothing (param i32 i32) (memory.copy (local.get 0) (local.get 1) (i32.const 0)))
+  (func $fill (param i32 i32 i32) (memory.fill (local.get 0) (local.get 1) (local.get 2)))
+  (func $fill_small (param i32) (memory.fill (local.get 0) (i32.const 0) (i32.const 32)))
+  (func $fill_value (param i32 i32) (memory.fill (local.get 0) (local.get 1) (i32.const 7)))
+  (func $init (param i32) (memory.init $d (local.get 0) (i32.const 2) (i32.const 4)))
+  (func $drop (data.drop $d)))

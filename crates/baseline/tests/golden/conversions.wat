@@ -1,0 +1,17 @@
+;; guarded
+(module
+  (func $wrap (param i64) (result i32) (i32.wrap_i64 (local.get 0)))
+  (func $extend_s (param i32) (result i64) (i64.extend_i32_s (local.get 0)))
+  (func $extend_u (param i32) (result i64) (i64.extend_i32_u (local.get 0)))
+  (func $extend8 (param i32) (result i32) (i32.extend8_s (local.get 0)))
+  (func $extend16 (param i64) (result i64) (i64.extend16_s (local.get 0)))
+  (func $trunc_s (param f32) (result i32) (i32.trunc_f32_s (local.get 0)))
+  (func $trunc_u (param f64) (result i64) (i64.trunc_f64_u (local.get 0)))
+  (func $sat_s (param f64) (result i32) (i32.trunc_sat_f64_s (local.get 0)))
+  (func $sat_u (param f32) (result i64) (i64.trunc_sat_f32_u (local.get 0)))
+  (func $convert_s (param i32) (result f64) (f64.convert_i32_s (local.get 0)))
+  (func $convert_u (param i64) (result f32) (f32.convert_i64_u (local.get 0)))
+  (func $promote (param f32) (result f64) (f64.promote_f32 (local.get 0)))
+  (func $demote (param f64) (result f32) (f32.demote_f64 (local.get 0)))
+  (func $to_bits (param f64) (result i64) (i64.reinterpret_f64 (local.get 0)))
+  (func $from_bits (param i32) (result f32) (f32.reinterpret_i32 (local.get 0))))

@@ -1,0 +1,17 @@
+;; guarded
+(module
+  (func $arithmetic (param f64 f64) (result f64)
+    (f64.div (f64.sub (local.get 0) (local.get 1)) (f64.add (local.get 0) (local.get 1))))
+  (func $less (param f64 f64) (result i32) (f64.lt (local.get 0) (local.get 1)))
+  (func $equal (param f32 f32) (result i32) (f32.eq (local.get 0) (local.get 1)))
+  (func $branch (param f64 f64) (result i32)
+    (if (result i32) (f64.ne (local.get 0) (local.get 1)) (then (i32.const 1)) (else (i32.const 2))))
+  (func $select (param f64 f64 i32) (result f64)
+    (select (local.get 0) (local.get 1) (local.get 2)))
+  (func $max (param f64 f64) (result f64) (f64.max (local.get 0) (local.get 1)))
+  (func $copysign (param f32 f32) (result f32) (f32.copysign (local.get 0) (local.get 1)))
+  (func $abs (param f64) (result f64) (f64.neg (f64.abs (local.get 0))))
+  (func $sqrt (param f64) (result f64) (f64.sqrt (local.get 0)))
+  (func $floor (param f32) (result f32) (f32.floor (local.get 0)))
+  (func $constants (param f64) (result f64)
+    (f64.add (f64.const 0) (f64.add (f64.const 0.1) (f64.mul (f64.const 0.1) (local.get 0))))))

@@ -1,0 +1,12 @@
+;; guarded
+(module (memory 1)
+  (func (param v128 v128) (result v128) (i32x4.mul (local.get 0) (local.get 1)))
+  (func (param v128 v128) (result v128) (i64x2.gt_s (local.get 0) (local.get 1)))
+  (func (param v128 v128) (result v128) (i8x16.swizzle (local.get 0) (local.get 1)))
+  (func (param v128 i32) (result v128) (i8x16.shl (local.get 0) (local.get 1)))
+  (func (param v128) (result v128) (i32x4.trunc_sat_f32x4_u (local.get 0)))
+  (func (param v128) (result i32) (i8x16.extract_lane_s 3 (local.get 0)))
+  (func (param v128 i32) (result v128) (i32x4.replace_lane 2 (local.get 0) (local.get 1)))
+  (func (param v128 v128 v128) (result v128) (f32x4.relaxed_madd (local.get 0) (local.get 1) (local.get 2)))
+  (func (param i32) (result v128) (v128.load32_splat (local.get 0)))
+  (func (result v128) (v128.const i32x4 1 2 3 4)))
