@@ -5,6 +5,7 @@ mod bless;
 mod build;
 mod chart;
 mod check;
+mod cross;
 mod engines;
 mod error;
 mod guests;
@@ -40,6 +41,11 @@ const CHORES: &[Chore] = &[
         name: "bench",
         about: bench::ABOUT,
         run: bench::run,
+    },
+    Chore {
+        name: "cross",
+        about: cross::ABOUT,
+        run: cross::run,
     },
 ];
 

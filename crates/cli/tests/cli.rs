@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+mod common;
+use common::tepui;
+
 const TRAP: i32 = 134;
 
 /// A directory of files that goes when the test ends.
@@ -62,7 +65,7 @@ impl Dir {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tepui"));
+        let mut command = tepui();
         command
             .args(args)
             .current_dir(&self.0)

@@ -5,14 +5,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+mod common;
+use common::tepui;
 
 #[path = "../../wast/tests/scope/mod.rs"]
 mod scope;
 
 /// Runs `tepui wast` and gives its stdout, which ends with the counts.
 fn wast(directory: &Path, args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_tepui"))
+    let output = tepui()
         .arg("wast")
         .args(args)
         .current_dir(directory)

@@ -80,12 +80,17 @@ pub mod stubs;
 pub mod walk;
 
 mod address_table;
+#[cfg(not(unix))]
+mod no_code;
 
 #[cfg(unix)]
 #[path = "unix/mod.rs"]
 mod platform;
 #[cfg(windows)]
 #[path = "windows/mod.rs"]
+mod platform;
+#[cfg(not(any(unix, windows)))]
+#[path = "portable/mod.rs"]
 mod platform;
 
 pub mod signals;

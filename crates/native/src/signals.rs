@@ -10,9 +10,9 @@
 //! whatever the program had installed before, as if nothing stood in between:
 //! a fault in host code stays a crash of the host.
 //!
-//! This is also where a later kind of code that may fault (the handlers of an
-//! interpreter that relies on guard pages) is to be registered: as one more
-//! question to ask about an address, before passing it on.
+//! The interpreter's handlers may fault too where it relies on guard pages. They
+//! are asked for first ([`set_landing`]): such a fault lets the thread go on at
+//! an address that the interpreter names, with all registers as they were.
 
 use std::cell::Cell;
 use std::io;
@@ -20,6 +20,7 @@ use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use crate::NATIVE_CODE;
 use crate::platform;
 use crate::stubs::{TrapFn, set_on_trap};
 
@@ -38,6 +39,43 @@ thread_local! {
     /// The store context of the guest that this thread runs; null for none.
     /// Plain and constant, so that reading it in signal context is sound.
     static CURRENT: Cell<*mut u8> = const { Cell::new(ptr::null_mut()) };
+}
+
+/// Where a thread is to go on that faulted at `pc`, or `None` when that is no
+/// instruction which is expected to fault.
+///
+/// Called in signal context: it must not allocate, lock or panic.
+pub type LandingLookup = fn(pc: usize) -> Option<usize>;
+
+/// The interpreter's [`LandingLookup`]; null before it is set.
+static LANDING: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// Says which instructions outside of generated code may fault when they access
+/// memory, and where their threads go on.
+///
+/// # Safety
+///
+/// Every address that `lookup` gives may be jumped to with the registers of the
+/// faulting instruction.
+pub unsafe fn set_landing(lookup: LandingLookup) {
+    LANDING.store(lookup as *mut (), Ordering::Release);
+}
+
+/// Where a thread goes on whose access to memory at `pc` has faulted. Runs in
+/// signal context.
+#[cfg_attr(
+    not(all(unix, any(target_arch = "x86_64", target_arch = "aarch64"))),
+    allow(dead_code, reason = "asked where faults arrive as signals")
+)]
+pub(crate) fn landing(pc: usize) -> Option<usize> {
+    let lookup = LANDING.load(Ordering::Acquire);
+    if lookup.is_null() {
+        return None;
+    }
+    // SAFETY: only `set_landing` stores here, and what it stores is a
+    // `LandingLookup`.
+    let lookup = unsafe { std::mem::transmute::<*mut (), LandingLookup>(lookup) };
+    lookup(pc)
 }
 
 /// Installs the handlers, once for the process; later calls with the same
@@ -67,7 +105,7 @@ pub unsafe fn install(lookup: TrapLookup, on_trap: TrapFn) -> io::Result<()> {
     }
     set_on_trap(on_trap)?;
     LOOKUP.store(new, Ordering::Release);
-    if !*installed {
+    if NATIVE_CODE && !*installed {
         platform::install_fault_handlers()?;
         *installed = true;
     }
@@ -84,6 +122,9 @@ pub unsafe fn install(lookup: TrapLookup, on_trap: TrapFn) -> io::Result<()> {
 pub fn ensure_thread_ready() -> io::Result<()> {
     // Touched here first, so that it exists before a signal asks for it.
     CURRENT.get();
+    if !NATIVE_CODE {
+        return Ok(());
+    }
     platform::ensure_signal_stack()
 }
 

@@ -18,9 +18,23 @@ use tepui_native::code::CodeRegion;
 
 const CASE: &str = "TEPUI_NATIVE_CHAINING_CASE";
 
+/// This binary as a command, behind the emulator that `TEPUI_TEST_RUNNER` names:
+/// the system cannot start a program of another machine by itself.
+fn this_binary() -> Command {
+    let binary = std::env::current_exe().expect("this binary");
+    let runner = std::env::var("TEPUI_TEST_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    let Some(emulator) = words.next() else {
+        return Command::new(binary);
+    };
+    let mut command = Command::new(emulator);
+    command.args(words).arg(binary);
+    command
+}
+
 /// Runs the test `name` of this binary again, as the case itself.
 fn run(name: &str) -> ExitStatus {
-    Command::new(std::env::current_exe().expect("this binary"))
+    this_binary()
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(CASE, name)
         .stderr(std::process::Stdio::null())

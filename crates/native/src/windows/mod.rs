@@ -5,14 +5,14 @@
 //! Holds unsafe code: system calls. Each call that can fail for want of memory
 //! asks [`crate::inject`] first.
 
-use std::convert::Infallible;
 use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use crate::inject;
-use crate::memory::Reservation;
+
+pub(crate) use crate::no_code::*;
 
 // Constants and functions of `memoryapi.h`, `sysinfoapi.h` and
 // `processthreadsapi.h`.
@@ -128,124 +128,9 @@ pub(crate) unsafe fn reset(address: *mut u8, len: usize) -> io::Result<()> {
     unsafe { replace_by_zeros(address, len) }
 }
 
-/// # Safety
-///
-/// Nobody has a file to map.
-pub(crate) unsafe fn map_private(
-    _address: *mut u8,
-    _len: usize,
-    file: &SealedFile,
-) -> io::Result<()> {
-    match file.0 {}
-}
-
-/// Files in memory that can be mapped in the middle of a reservation: there are
-/// none.
-#[derive(Debug)]
-pub(crate) struct SealedFile(Infallible);
-
-impl SealedFile {
-    pub(crate) fn new(_data: &[u8], _padded: usize) -> io::Result<Option<SealedFile>> {
-        Ok(None)
-    }
-}
-
-/// Code memory: there is none.
-#[derive(Debug)]
-pub(crate) struct CodeBacking(Infallible);
-
-impl CodeBacking {
-    pub(crate) fn reserve(_len: usize) -> io::Result<(Reservation, CodeBacking)> {
-        Err(io::Error::from(io::ErrorKind::Unsupported))
-    }
-
-    pub(crate) fn writes_beside_running_code(&self) -> bool {
-        match self.0 {}
-    }
-
-    /// # Safety
-    ///
-    /// Nobody has a backing.
-    pub(crate) unsafe fn open(
-        &self,
-        _address: *mut u8,
-        _offset: usize,
-        _len: usize,
-    ) -> io::Result<()> {
-        match self.0 {}
-    }
-
-    /// # Safety
-    ///
-    /// Nobody has a backing.
-    pub(crate) unsafe fn close(
-        &self,
-        _address: *mut u8,
-        _offset: usize,
-        _len: usize,
-    ) -> io::Result<()> {
-        match self.0 {}
-    }
-
-    /// # Safety
-    ///
-    /// Nobody has a backing.
-    pub(crate) unsafe fn write(
-        &self,
-        _address: *mut u8,
-        _offset: usize,
-        _len: usize,
-        _write: impl FnOnce(&mut [u8]),
-    ) -> io::Result<()> {
-        match self.0 {}
-    }
-}
-
-/// Shared pages of code: there are none.
-#[derive(Debug)]
-pub(crate) struct SharedCode(Infallible);
-
-impl SharedCode {
-    pub(crate) fn new(_code: &[u8]) -> io::Result<Option<SharedCode>> {
-        Ok(None)
-    }
-
-    /// # Safety
-    ///
-    /// Nobody has one.
-    pub(crate) unsafe fn map(&self, _address: *mut u8, _len: usize) -> io::Result<()> {
-        match self.0 {}
-    }
-}
-
-/// # Safety
-///
-/// None: it refuses.
-pub(crate) unsafe fn make_executable(_address: *mut u8, _len: usize) -> io::Result<()> {
-    Err(io::Error::from(io::ErrorKind::Unsupported))
-}
-
-pub(crate) fn prepare_code_barrier() -> io::Result<()> {
-    Err(io::Error::from(io::ErrorKind::Unsupported))
-}
-
-pub(crate) fn code_barrier() -> io::Result<()> {
-    Err(io::Error::from(io::ErrorKind::Unsupported))
-}
-
 pub(crate) fn query_stack_bounds() -> Option<Range<usize>> {
     let (mut low, mut high) = (0, 0);
     // SAFETY: both are written by the system.
     unsafe { GetCurrentThreadStackLimits(&mut low, &mut high) };
     (low < high).then_some(low..high)
-}
-
-/// There is no code that could fault.
-pub(crate) fn install_fault_handlers() -> io::Result<()> {
-    Ok(())
-}
-
-/// Nothing needs one.
-pub(crate) fn ensure_signal_stack() -> io::Result<()> {
-    Ok(())
 }

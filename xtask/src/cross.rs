@@ -1,0 +1,173 @@
+//! `cargo xtask cross`: builds Tepui for other machines and runs its tests there, under emulation.
+//!
+//! ```text
+//! cargo xtask cross                       lists the targets, and what each lacks here
+//! cargo xtask cross TARGET… [--smoke]     builds for the targets and runs their tests: all, or a small set
+//! cargo xtask cross TARGET… --install     first installs the Debian packages that are missing (as root)
+//! ```
+//!
+//! The table of targets and of what is run on each is [`targets`]. The compiler is Debian's `rustc-web`, which builds
+//! the standard library from `rust-web-src`; what is linked by Debian's cross compilers runs under `qemu-user-static`.
+//! What was run ends up in a log beside the build, and the counts on the screen are added up from it.
+
+mod run;
+mod targets;
+
+use crate::error::{Context, Result};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+use targets::{TARGETS, Target};
+
+/// What the list of chores says.
+pub(crate) const ABOUT: &str = "build for other machines and run the tests there, under emulation";
+
+const HELP: &str = "\
+Usage: cargo xtask cross TARGET… [--smoke] [--install] [--only TEXT]
+
+Builds Tepui for other machines and runs its tests there, under emulation.
+
+  --smoke      a small set, for a first impression
+  --install    install the Debian packages that are missing (apt-get, as root)
+  --only TEXT  the steps whose titles contain TEXT
+";
+
+/// The chore.
+pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
+    let (mut smoke, mut install, mut only, mut names) = (false, false, None, Vec::new());
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--help" | "-h" => {
+                println!("{HELP}");
+                list();
+                return Ok(ExitCode::SUCCESS);
+            }
+            "--smoke" => smoke = true,
+            "--install" => install = true,
+            "--only" => only = Some(args.next().ok_or("`--only` lacks its value")?.as_str()),
+            flag if flag.starts_with('-') => {
+                return Err(format!("no option is called `{flag}`; see --help").into());
+            }
+            name => names.push(name),
+        }
+    }
+    if names.is_empty() {
+        list();
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut chosen = Vec::new();
+    for name in names {
+        chosen.push(
+            TARGETS
+                .iter()
+                .find(|target| target.name == name || target.triple == name)
+                .ok_or_else(|| {
+                    format!("no target is called `{name}`; `cargo xtask cross` lists them")
+                })?,
+        );
+    }
+    if install {
+        install_packages(&chosen)?;
+    }
+    let mut failed = Vec::new();
+    for target in chosen {
+        require(target)?;
+        let began = Instant::now();
+        let mut passed = 0;
+        for step in target.steps {
+            if smoke && !step.smoke || only.is_some_and(|text| !step.title.contains(text)) {
+                continue;
+            }
+            println!("==== {}: {} ====", target.name, step.title);
+            match run::step(target, step) {
+                Ok(count) => {
+                    passed += count.passed;
+                    println!("{}: {}: {count}", target.name, step.title);
+                    if count.failed > 0 {
+                        failed.push(format!("{}: {}", target.name, step.title));
+                    }
+                }
+                Err(error) => {
+                    println!("{}: {}: {error}", target.name, step.title);
+                    failed.push(format!("{}: {}", target.name, step.title));
+                }
+            }
+        }
+        println!(
+            "==== {}: {passed} tests passed in {} s ====",
+            target.name,
+            began.elapsed().as_secs()
+        );
+    }
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(format!("these failed:\n  {}", failed.join("\n  ")).into())
+}
+
+fn list() {
+    println!("Targets:");
+    for target in TARGETS {
+        println!(
+            "  {:<10} {:<30} {}",
+            target.name, target.triple, target.about
+        );
+        let packages = missing(target);
+        if !packages.is_empty() {
+            println!("  {:<10} lacks here: {}", "", packages.join(" "));
+        }
+    }
+}
+
+/// The packages of a target whose files are not there.
+fn missing(target: &Target) -> Vec<&'static str> {
+    target
+        .needs
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|(file, _)| !Path::new(file).exists())
+        .map(|(_, package)| *package)
+        .collect()
+}
+
+/// An error that names the missing packages and the command that installs them.
+fn require(target: &Target) -> Result<()> {
+    let packages = missing(target);
+    if packages.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "these Debian packages are missing: {0}\n  install them with `cargo xtask cross {1} --install` as root, or with\n  sudo apt-get install --no-install-recommends {0}",
+        packages.join(" "),
+        target.name
+    )
+    .into())
+}
+
+/// Installs what the targets lack with `apt-get`, which must be allowed to.
+fn install_packages(targets: &[&Target]) -> Result<()> {
+    let mut packages: Vec<_> = targets.iter().flat_map(|target| missing(target)).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    if packages.is_empty() {
+        println!("all Debian packages are there");
+        return Ok(());
+    }
+    println!("installing {}", packages.join(" "));
+    let status = Command::new("apt-get")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(&packages)
+        .status()
+        .doing("cannot run apt-get")?;
+    if !status.success() {
+        return Err(format!(
+            "apt-get failed (are its lists there? `apt-get update` fetches them); as root: apt-get install --no-install-recommends {}",
+            packages.join(" ")
+        )
+        .into());
+    }
+    Ok(())
+}
