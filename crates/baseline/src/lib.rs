@@ -24,26 +24,32 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `compile` | the driver: values, registers, control flow, the contract of `tepui-abi` |
-//! | `x64` | the macro assembler of x86-64: instructions, SSE2 alone or with what the processor has |
+//! | `masm` | what the driver asks of an architecture: the trait of its macro assembler |
+//! | `x64` | that of x86-64: instructions, SSE2 alone or with what the processor has |
 //! | `reg` | registers and sets of them |
+//! | `pool` | the choice of the architecture; memory that compilations hand on |
+//!
+//! A further architecture is one more folder beside `x64`, and a line in `pool`.
 //!
 //! The relaxed vector instructions have the results that every tier gives;
 //! NaN payloads are what the machine makes, unless
 //! [`Tunables::deterministic`] asks for canonical ones.
 
 mod compile;
+mod features;
+mod listing;
+mod masm;
+mod pool;
 mod reg;
 mod x64;
 
 use std::fmt;
-use std::sync::Mutex;
 
-use tepui_abi::{
-    Architecture, CompileError, CompiledFunction, Compiler, FunctionInput, Target, Tunables,
-};
+use tepui_abi::{CompileError, CompiledFunction, Compiler, FunctionInput, Target, Tunables};
 
-use compile::Workspace;
-pub use x64::CpuFeatures;
+pub use features::CpuFeatures;
+pub use listing::Listing;
+use pool::Pool;
 
 /// Why no compiler could be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +68,7 @@ pub struct Baseline {
     target: Target,
     cpu: CpuFeatures,
     tunables: Tunables,
-    pool: Mutex<Vec<Workspace>>,
+    pool: Pool,
 }
 
 impl Baseline {
@@ -77,17 +83,20 @@ impl Baseline {
         cpu: CpuFeatures,
         tunables: Tunables,
     ) -> Result<Baseline, SetupError> {
-        if target.architecture != Architecture::X86_64 || target.pointer_bytes != 8 {
-            return Err(SetupError(format!(
-                "there is no baseline compiler for {}",
-                target.architecture
-            )));
-        }
+        let pool = match Pool::new(target.architecture) {
+            Some(pool) if target == Target::of(target.architecture) => pool,
+            _ => {
+                return Err(SetupError(format!(
+                    "there is no baseline compiler for {}",
+                    target.architecture
+                )));
+            }
+        };
         Ok(Baseline {
             target,
             cpu: cpu.closed(),
             tunables,
-            pool: Mutex::new(Vec::new()),
+            pool,
         })
     }
 
@@ -143,17 +152,6 @@ impl Compiler for Baseline {
     }
 
     fn compile(&self, input: &FunctionInput<'_>) -> Result<CompiledFunction, CompileError> {
-        let lock = || match self.pool.lock() {
-            Ok(pool) => pool,
-            // A workspace is only ever pushed or popped whole.
-            Err(poisoned) => poisoned.into_inner(),
-        };
-        let mut workspace = lock().pop().unwrap_or_default();
-        let result = compile::compile(input, self.cpu, &self.tunables, &mut workspace);
-        // What a giant needed is not kept for the small ones that follow.
-        if workspace.is_small() {
-            lock().push(workspace);
-        }
-        result
+        self.pool.compile(input, self.cpu, &self.tunables, None)
     }
 }

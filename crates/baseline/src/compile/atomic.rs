@@ -10,20 +10,9 @@ use wasmparser::MemArg;
 
 use super::memory::{Address, memory_of};
 use super::{Entry, Function, Place, Step, size_of};
-use crate::x64::{self, Alu, Cc, Mem, Size, Src};
+use crate::masm::{Alu, Assembler, IntCc, Mem, Rmw, Size, Src};
 
-/// What is done with the old value and the operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rmw {
-    Add,
-    Sub,
-    And,
-    Or,
-    Xor,
-    Xchg,
-}
-
-impl Function<'_> {
+impl<A: Assembler> Function<'_, A> {
     /// The address of an atomic access. The index may be in a register only.
     fn atomic_address(
         &mut self,
@@ -44,10 +33,10 @@ impl Function<'_> {
                 self.masm.test_bits(held.reg, width - 1);
             } else {
                 self.masm
-                    .lea(Size::S32, x64::SCRATCH, Mem::at(held.reg, offset as i32));
-                self.masm.test_bits(x64::SCRATCH, width - 1);
+                    .lea(Size::S32, A::SCRATCH, Mem::at(held.reg, offset as i32));
+                self.masm.test_bits(A::SCRATCH, width - 1);
             }
-            self.masm.trap_if(Cc::NotEqual, Trap::HeapMisaligned);
+            self.masm.trap_if(IntCc::NotEqual, Trap::HeapMisaligned);
         }
         self.address(memarg, index, width)
     }
@@ -63,9 +52,7 @@ impl Function<'_> {
             return Ok(());
         };
         let dst = self.allocate(repr);
-        self.masm.site(address.trap);
-        self.masm
-            .load_extended(size, false, size_of(repr), dst, address.mem);
+        self.masm.atomic_load(size, dst, address.mem, address.trap);
         self.push_reg(dst, repr);
         Ok(())
     }
@@ -77,9 +64,8 @@ impl Function<'_> {
         let Some(address) = self.atomic_address(memarg, index, size)? else {
             return Ok(());
         };
-        self.masm.copy(x64::SCRATCH, value_reg);
-        self.masm.site(address.trap);
-        self.masm.atomic_exchange(size, x64::SCRATCH, address.mem);
+        self.masm
+            .atomic_store(size, value_reg, address.mem, address.trap);
         Ok(())
     }
 
@@ -96,44 +82,8 @@ impl Function<'_> {
         let Some(address) = self.atomic_address(memarg, index, size)? else {
             return Ok(());
         };
-        match op {
-            Rmw::Add | Rmw::Sub | Rmw::Xchg => {
-                self.masm.copy(x64::SCRATCH, value_reg);
-                if op == Rmw::Sub {
-                    self.masm.negate(x64::SCRATCH);
-                }
-                if op == Rmw::Xchg {
-                    self.masm.site(address.trap);
-                    self.masm.atomic_exchange(size, x64::SCRATCH, address.mem);
-                } else {
-                    self.masm
-                        .atomic_add(size, x64::SCRATCH, address.mem, address.trap);
-                }
-            }
-            Rmw::And | Rmw::Or | Rmw::Xor => {
-                let op = match op {
-                    Rmw::And => Alu::And,
-                    Rmw::Or => Alu::Or,
-                    _ => Alu::Xor,
-                };
-                self.masm.site(address.trap);
-                self.masm
-                    .load_extended(size, false, Size::S64, x64::SCRATCH, address.mem);
-                let again = self.masm.e.label();
-                self.masm.e.bind(again);
-                self.masm.copy(x64::SCRATCH_3, x64::SCRATCH);
-                self.masm.alu(
-                    op,
-                    Size::S64,
-                    x64::SCRATCH_3,
-                    x64::SCRATCH_3,
-                    Src::Reg(value_reg),
-                );
-                self.masm
-                    .atomic_compare_exchange(size, x64::SCRATCH_3, address.mem, address.trap);
-                self.masm.e.jcc(Cc::NotEqual, again);
-            }
-        }
+        self.masm
+            .atomic_rmw(op, size, value_reg, address.mem, address.trap);
         self.push_old(size, repr);
         Ok(())
     }
@@ -142,7 +92,7 @@ impl Function<'_> {
     fn push_old(&mut self, size: Size, repr: Representation) {
         let dst = self.allocate(repr);
         self.masm
-            .extend(size, false, size_of(repr), dst, x64::SCRATCH);
+            .extend(size, false, size_of(repr), dst, A::SCRATCH);
         self.push_reg(dst, repr);
     }
 
@@ -160,9 +110,8 @@ impl Function<'_> {
         let Some(address) = self.atomic_address(memarg, index, size)? else {
             return Ok(());
         };
-        self.masm.copy(x64::SCRATCH, expected);
         self.masm
-            .atomic_compare_exchange(size, replacement, address.mem, address.trap);
+            .atomic_compare_exchange(size, expected, replacement, address.mem, address.trap);
         self.push_old(size, repr);
         Ok(())
     }
@@ -178,10 +127,12 @@ impl Function<'_> {
             let held = self.hold(index);
             let sum = self.allocate(Representation::I64);
             self.masm.imm(sum, memarg.offset);
-            self.masm
-                .alu(Alu::Add, Size::S64, sum, sum, Src::Reg(held.reg));
             if is_64 {
-                self.masm.trap_if(Cc::Carry, Trap::MemoryOutOfBounds);
+                self.masm
+                    .add_or_trap(sum, held.reg, Trap::MemoryOutOfBounds);
+            } else {
+                self.masm
+                    .alu(Alu::Add, Size::S64, sum, sum, Src::Reg(held.reg));
             }
             effective = Entry {
                 place: Place::Reg(sum),

@@ -6,13 +6,12 @@ use tepui_abi::convention::{self, Location, Representation};
 use tepui_abi::layout::{FuncRefLayout, ImportedFunctionLayout};
 use tepui_abi::slots::SlotGeometry;
 use tepui_abi::stack::StackLayout;
-use tepui_abi::{Relocation, RelocationKind, Trap};
+use tepui_abi::{Relocation, Trap};
 use tepui_module::{DefinedFuncIndex, FuncIndex, HeapType, TableIndex, TypeIndex, TypeLookup};
 
-use super::state::frame;
-use super::{Entry, Exit, Function, Place, Step, bytes_of, is_float, size_of};
+use super::{Entry, Exit, Function, Place, Step, is_float, size_of};
+use crate::masm::{Alu, Assembler, Condition, IntCc, Mem, Size, Src};
 use crate::reg::Reg;
-use crate::x64::{self, Cc, Mem, Size, Src};
 
 /// What is called.
 #[derive(Clone, Copy)]
@@ -37,7 +36,7 @@ pub(super) enum CallKind {
     Tail,
 }
 
-impl Function<'_> {
+impl<A: Assembler> Function<'_, A> {
     // The overflow area.
 
     /// Loads the address of the running stack object.
@@ -68,8 +67,8 @@ impl Function<'_> {
             let local = self.locals[i];
             match *location {
                 Location::Integer(number) => {
-                    let dst = x64::BODY_PARAMS[number as usize];
-                    let src = x64::INT_PARAMS[number as usize];
+                    let dst = A::BODY_PARAMS[number as usize];
+                    let src = A::INT_PARAMS[number as usize];
                     if local.repr == Representation::I32 || dst != src {
                         self.masm.move_reg(size_of(local.repr), dst, src);
                     }
@@ -84,18 +83,18 @@ impl Function<'_> {
         if assignment.overflow == 0 {
             return;
         }
-        self.load_stack_object(x64::SCRATCH);
+        self.load_stack_object(A::SCRATCH);
         for (i, location) in assignment.locations.iter().enumerate() {
             if let Location::Overflow(slot) = *location {
                 let local = self.locals[i];
-                let mem = self.overflow(x64::SCRATCH, slot);
+                let mem = self.overflow(A::SCRATCH, slot);
                 let carrier = if is_float(local.repr) {
-                    x64::VECTOR_SCRATCH
+                    A::VECTOR_SCRATCH
                 } else {
-                    x64::SCRATCH_2
+                    A::SCRATCH_2
                 };
                 self.load_home(local.repr, carrier, mem);
-                self.store_home(local.repr, carrier, frame(local.end));
+                self.store_home(local.repr, carrier, A::home(local.end));
             }
         }
     }
@@ -117,7 +116,7 @@ impl Function<'_> {
             self.save_for_call(start);
         }
         if parameters.overflow > 0 {
-            self.load_stack_object(x64::SCRATCH_2);
+            self.load_stack_object(A::SCRATCH_2);
         }
         let mut moves: [(Entry, Reg); 16] = [(
             Entry {
@@ -125,18 +124,18 @@ impl Function<'_> {
                 repr: Representation::I32,
                 end: 0,
             },
-            x64::SCRATCH,
+            A::SCRATCH,
         ); 16];
         let mut count = 0;
         for (i, location) in parameters.locations.iter().enumerate() {
             let entry = self.stack[start + i];
             let dst = match *location {
                 Location::Overflow(slot) => {
-                    let mem = self.overflow(x64::SCRATCH_2, slot);
+                    let mem = self.overflow(A::SCRATCH_2, slot);
                     self.store_value(entry, mem);
                     continue;
                 }
-                Location::Integer(number) => x64::INT_PARAMS[number as usize],
+                Location::Integer(number) => A::INT_PARAMS[number as usize],
                 Location::Vector(number) | Location::Float(number) => Reg::vector(number),
             };
             moves[count] = (entry, dst);
@@ -150,46 +149,45 @@ impl Function<'_> {
         let layout = FuncRefLayout::new(self.plan.layout.target());
         self.masm.mark();
         match callee {
-            Callee::Direct(_) => self.masm.copy(x64::CALLEE_CONTEXT, context),
+            Callee::Direct(_) => self.masm.copy(A::CALLEE_CONTEXT, context),
             Callee::Stub(function) => {
                 let stubs = self.in_context(self.plan.layout.stub_base());
-                self.masm.load(Size::S64, x64::SCRATCH, stubs);
+                self.masm.load(Size::S64, A::SCRATCH, stubs);
                 let offset = SlotGeometry::new(architecture).stub_offset(function.as_u32());
                 self.masm.alu(
-                    crate::x64::Alu::Add,
+                    Alu::Add,
                     Size::S64,
-                    x64::SCRATCH,
-                    x64::SCRATCH,
+                    A::SCRATCH,
+                    A::SCRATCH,
                     Src::Imm(offset as i64),
                 );
-                self.masm.copy(x64::CALLEE_CONTEXT, context);
+                self.masm.copy(A::CALLEE_CONTEXT, context);
             }
             Callee::Import(import) => {
                 let import_layout = ImportedFunctionLayout::new(self.plan.layout.target());
                 let callee_context = self.in_context(import + import_layout.context());
-                self.masm
-                    .load(Size::S64, x64::CALLEE_CONTEXT, callee_context);
+                self.masm.load(Size::S64, A::CALLEE_CONTEXT, callee_context);
                 let code = self.in_context(import + import_layout.code());
-                self.masm.load(Size::S64, x64::SCRATCH, code);
+                self.masm.load(Size::S64, A::SCRATCH, code);
             }
             Callee::Reference(null) => {
                 self.masm.site(null);
                 self.masm.load(
                     Size::S64,
-                    x64::CALLEE_CONTEXT,
-                    Mem::at(x64::SCRATCH, layout.context() as i32),
+                    A::CALLEE_CONTEXT,
+                    Mem::at(A::SCRATCH, layout.context() as i32),
                 );
                 self.masm.load(
                     Size::S64,
-                    x64::SCRATCH,
-                    Mem::at(x64::SCRATCH, layout.code() as i32),
+                    A::SCRATCH,
+                    Mem::at(A::SCRATCH, layout.code() as i32),
                 );
             }
         }
-        self.masm.copy(x64::CALLER_CONTEXT, context);
+        self.masm.copy(A::CALLER_CONTEXT, context);
         if kind == CallKind::Tail {
-            let label = self.masm.e.label();
-            self.masm.e.jmp(label);
+            let label = self.masm.label();
+            self.masm.jump(label);
             let exit = match callee {
                 Callee::Direct(function) => Exit::Direct(function),
                 _ => Exit::Scratch,
@@ -203,11 +201,11 @@ impl Function<'_> {
                 let offset = self.masm.call_direct();
                 self.relocations.push(Relocation {
                     offset,
-                    kind: RelocationKind::X86PcRelative4,
+                    kind: A::CALL_RELOCATION,
                     target,
                 });
             }
-            _ => self.masm.call_reg(x64::SCRATCH),
+            _ => self.masm.call_reg(A::SCRATCH),
         }
         self.after_call();
         self.push_results(func_type);
@@ -217,7 +215,10 @@ impl Function<'_> {
     /// Room in the frame above all that the stack needs; good until something
     /// is pushed.
     pub(super) fn spare(&mut self, bytes: u32) -> u32 {
-        let end = self.stack.last().map_or(self.locals_end, |entry| entry.end) + bytes;
+        let mut end = self.stack.last().map_or(self.locals_end, |entry| entry.end) + bytes;
+        if A::ALIGNED_HOMES {
+            end = end.next_multiple_of(16);
+        }
         self.deepest = self.deepest.max(end);
         end
     }
@@ -232,7 +233,7 @@ impl Function<'_> {
             let repr = Representation::of(*ty);
             match *location {
                 Location::Integer(number) => {
-                    let src = x64::INT_RESULTS[number as usize];
+                    let src = A::INT_RESULTS[number as usize];
                     let dst = self.allocate(repr);
                     self.masm.move_reg(size_of(repr), dst, src);
                     self.push_reg(dst, repr);
@@ -251,30 +252,30 @@ impl Function<'_> {
         let start = end;
         for (ty, location) in func_type.results.iter().zip(&results.locations) {
             let repr = Representation::of(*ty);
-            end += bytes_of(repr);
+            end = Self::home_above(end, repr);
             let src = match *location {
-                Location::Integer(number) => x64::INT_RESULTS[number as usize],
+                Location::Integer(number) => A::INT_RESULTS[number as usize],
                 Location::Vector(number) | Location::Float(number) => Reg::vector(number),
                 Location::Overflow(_) => continue,
             };
-            self.store_home(repr, src, frame(end));
+            self.store_home(repr, src, A::home(end));
         }
         if results.overflow > 0 {
-            self.load_stack_object(x64::SCRATCH);
+            self.load_stack_object(A::SCRATCH);
         }
         end = start;
         for (ty, location) in func_type.results.iter().zip(&results.locations) {
             let repr = Representation::of(*ty);
-            end += bytes_of(repr);
+            end = Self::home_above(end, repr);
             if let Location::Overflow(slot) = *location {
-                let mem = self.overflow(x64::SCRATCH, slot);
+                let mem = self.overflow(A::SCRATCH, slot);
                 let carrier = if is_float(repr) {
-                    x64::VECTOR_SCRATCH
+                    A::VECTOR_SCRATCH
                 } else {
-                    x64::SCRATCH_2
+                    A::SCRATCH_2
                 };
                 self.load_home(repr, carrier, mem);
-                self.store_home(repr, carrier, frame(end));
+                self.store_home(repr, carrier, A::home(end));
             }
             self.push(Place::Home(-(end as i32)), repr);
         }
@@ -295,7 +296,7 @@ impl Function<'_> {
     pub(super) fn call_ref(&mut self, ty: u32, kind: CallKind) -> Step {
         self.charge();
         let entry = self.pop();
-        self.materialize(entry, x64::SCRATCH);
+        self.materialize(entry, A::SCRATCH);
         self.locked = 0;
         self.emit_call(
             TypeIndex::new(ty),
@@ -309,7 +310,7 @@ impl Function<'_> {
         let ty = TypeIndex::new(ty);
         let element = self.module.table(TableIndex::new(table)).element;
         let index = self.pop();
-        self.load_element(table, index, x64::SCRATCH);
+        self.load_element(table, index, A::SCRATCH);
         self.locked = 0;
         let null = element.nullable.then_some(Trap::IndirectCallToNull);
         let expected = self.module.type_id(ty);
@@ -337,51 +338,47 @@ impl Function<'_> {
             self.after_call();
         }
         let ids = self.in_context(self.plan.layout.type_ids());
-        self.masm.load(Size::S64, x64::SCRATCH_2, ids);
-        let expected = Mem::at(x64::SCRATCH_2, (4 * ty.as_u32()) as i32);
-        self.masm.load(Size::S32, x64::SCRATCH_2, expected);
+        self.masm.load(Size::S64, A::SCRATCH_2, ids);
+        let expected = Mem::at(A::SCRATCH_2, (4 * ty.as_u32()) as i32);
+        self.masm.load(Size::S32, A::SCRATCH_2, expected);
         self.masm.site(null);
         self.masm.compare(
             Size::S32,
-            x64::SCRATCH_2,
-            Src::Mem(Mem::at(x64::SCRATCH, layout.type_id() as i32)),
+            A::SCRATCH_2,
+            Src::Mem(Mem::at(A::SCRATCH, layout.type_id() as i32)),
         );
         if is_final {
-            self.masm.trap_if(Cc::NotEqual, Trap::BadSignature);
+            self.masm.trap_if(IntCc::NotEqual, Trap::BadSignature);
             return;
         }
-        let equal = self.masm.e.label();
-        self.masm.e.jcc(Cc::Equal, equal);
-        let at = frame(self.spare(8));
-        self.masm.store(Size::S64, x64::SCRATCH, at);
+        let equal = self.masm.label();
+        self.masm.jump_if(Condition::Is(IntCc::Equal), equal);
+        let at = A::home(self.spare(8));
+        self.masm.store(Size::S64, A::SCRATCH, at);
         // actual, expected.
-        self.masm.copy(x64::C_PARAMS[2], x64::SCRATCH_2);
+        self.masm.copy(A::C_PARAMS[2], A::SCRATCH_2);
         self.masm.load(
             Size::S32,
-            x64::C_PARAMS[1],
-            Mem::at(x64::SCRATCH, layout.type_id() as i32),
+            A::C_PARAMS[1],
+            Mem::at(A::SCRATCH, layout.type_id() as i32),
         );
         self.call_runtime(Builtin::is_subtype);
-        self.masm.test(Size::S32, x64::SCRATCH);
-        self.masm.trap_if(Cc::Equal, Trap::BadSignature);
-        self.masm.load(Size::S64, x64::SCRATCH, at);
-        self.masm.e.bind(equal);
+        self.masm.test(Size::S32, A::SCRATCH);
+        self.masm.trap_if(IntCc::Equal, Trap::BadSignature);
+        self.masm.load(Size::S64, A::SCRATCH, at);
+        self.masm.bind(equal);
     }
 
     // Builtins.
 
     /// Calls a function of the runtime whose arguments after the context are in
     /// place already. Its result is in the scratch register.
-    ///
-    /// This is the place that knows the C calling convention: that of System V.
     pub(super) fn call_runtime(&mut self, builtin: Builtin) {
         let context = self.context();
         let table = self.in_context(self.plan.layout.builtins());
         self.masm.mark();
-        self.masm.load(Size::S64, x64::SCRATCH, table);
-        self.masm.copy(x64::C_PARAMS[0], context);
-        let code = builtin.offset(self.plan.layout.target().pointer());
-        self.masm.call_mem(Mem::at(x64::SCRATCH, code as i32));
+        let offset = builtin.offset(self.plan.layout.target().pointer());
+        self.masm.call_builtin(context, table, offset);
     }
 
     /// Calls a function of the runtime with values that were taken from the
@@ -395,10 +392,10 @@ impl Function<'_> {
                 repr: Representation::I32,
                 end: 0,
             },
-            x64::SCRATCH,
+            A::SCRATCH,
         ); 6];
         for (i, argument) in arguments.iter().enumerate() {
-            moves[i] = (*argument, x64::C_PARAMS[i + 1]);
+            moves[i] = (*argument, A::C_PARAMS[i + 1]);
         }
         self.move_all(&moves[..arguments.len()]);
         self.call_runtime(builtin);
@@ -414,7 +411,7 @@ impl Function<'_> {
     ) {
         self.call_builtin(builtin, arguments);
         let dst = self.allocate(repr);
-        self.masm.move_reg(size_of(repr), dst, x64::SCRATCH);
+        self.masm.move_reg(size_of(repr), dst, A::SCRATCH);
         self.push_reg(dst, repr);
     }
 

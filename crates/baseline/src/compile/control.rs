@@ -18,10 +18,9 @@ use tepui_abi::{FunctionInput, Trap};
 use tepui_module::AssignedLocals;
 use wasmparser::Operator;
 
-use super::state::frame;
-use super::{Entry, Function, Owner, Place, Step, Stop, bytes_of, is_float};
+use super::{Entry, Function, Owner, Place, Step, Stop, is_float};
+use crate::masm::{Assembler, Condition, IntCc, Label, Mem, Size, Src};
 use crate::reg::{Reg, each};
-use crate::x64::{self, Cc, Condition, Label, Mem, Size, Src};
 
 const NONE: u32 = u32::MAX;
 
@@ -85,7 +84,7 @@ impl Block {
     }
 }
 
-impl Function<'_> {
+impl<A: Assembler> Function<'_, A> {
     // States.
 
     fn capture(&mut self) -> u32 {
@@ -157,7 +156,7 @@ impl Function<'_> {
                     };
                     let state = &mut self.states[state as usize];
                     let mut free = self.allocatable & class & !state.mask;
-                    let cheap = free & (x64::CALLER_SAVED | x64::VECTORS);
+                    let cheap = free & (A::CALLER_SAVED | A::VECTORS);
                     if cheap != 0 {
                         free = cheap;
                     }
@@ -167,7 +166,7 @@ impl Function<'_> {
                     let reg = Reg::from_index(free.trailing_zeros());
                     state.mask &= !reg.bit();
                     state.dirty &= !reg.bit();
-                    self.saved |= reg.bit() & (x64::CALLEE_SAVED | x64::MEMORY_BASE.bit());
+                    self.saved |= reg.bit() & (A::CALLEE_SAVED | A::MEMORY_BASE.bit());
                     reg
                 }
             };
@@ -207,7 +206,7 @@ impl Function<'_> {
         }
         let mut end = self.base_of(block.height as usize);
         self.stack[start..].iter().all(|entry| {
-            end += bytes_of(entry.repr);
+            end = Self::home_above(end, entry.repr);
             entry.place == Place::Home(-(end as i32))
         })
     }
@@ -236,7 +235,7 @@ impl Function<'_> {
             };
             if !stays {
                 let local = self.locals[local as usize];
-                self.store_home(local.repr, reg, frame(local.end));
+                self.store_home(local.repr, reg, A::home(local.end));
             }
         }
         let start = self.stack.len() - arity;
@@ -245,12 +244,12 @@ impl Function<'_> {
             let mut end = self.base_of(height);
             for at in start..self.stack.len() {
                 let entry = self.stack[at];
-                end += bytes_of(entry.repr);
+                end = Self::home_above(end, entry.repr);
                 self.deepest = self.deepest.max(end);
-                self.store_value(entry, frame(end));
+                self.store_value(entry, A::home(end));
             }
         }
-        let mut moves = [(x64::SCRATCH, x64::SCRATCH, Representation::I64); 64];
+        let mut moves = [(A::SCRATCH, A::SCRATCH, Representation::I64); 64];
         let mut count = 0;
         let mut loads = 0_u64;
         for reg in each(mask) {
@@ -288,7 +287,7 @@ impl Function<'_> {
         self.move_registers(&mut moves[..count]);
         for reg in each(loads) {
             let local = self.locals[self.states[state].locals[reg.index()] as usize];
-            self.load_home(local.repr, reg, frame(local.end));
+            self.load_home(local.repr, reg, A::home(local.end));
         }
         if let Some((entry, dst)) = late {
             self.materialize(entry, dst);
@@ -311,7 +310,7 @@ impl Function<'_> {
             state: NONE,
             edge: None,
         });
-        if self.masm.e.position() > super::GREATEST_CODE {
+        if self.masm.position() > A::GREATEST_CODE {
             return Err(Stop::new("the function's code is too large"));
         }
         Ok(())
@@ -334,7 +333,7 @@ impl Function<'_> {
         match self.blocks[index].label {
             Some(label) => label,
             None => {
-                let label = self.masm.e.label();
+                let label = self.masm.label();
                 self.blocks[index].label = Some(label);
                 label
             }
@@ -354,8 +353,8 @@ impl Function<'_> {
         self.choose_loop_registers(ordinal);
         self.locked = 0;
         let state = self.capture();
-        let label = self.masm.e.label();
-        self.masm.e.bind(label);
+        let label = self.masm.label();
+        self.masm.bind(label);
         if let Some(block) = self.blocks.last_mut() {
             block.label = Some(label);
             block.state = state;
@@ -396,7 +395,7 @@ impl Function<'_> {
                     self.unbind(reg);
                 }
                 let reg = self.allocate_for_local(facts.repr);
-                self.load_home(facts.repr, reg, frame(facts.end));
+                self.load_home(facts.repr, reg, A::home(facts.end));
                 self.bind_local(local, reg, true);
             }
         }
@@ -445,8 +444,8 @@ impl Function<'_> {
                     self.settle_below(self.stack.len());
                 }
                 self.masm.test(Size::S32, held.reg);
-                self.masm.flags_live = true;
-                Condition::Is(Cc::NotEqual)
+                self.masm.set_flags_live(true);
+                Condition::Is(IntCc::NotEqual)
             }
         }
     }
@@ -454,9 +453,9 @@ impl Function<'_> {
     pub(super) fn if_(&mut self, ty: wasmparser::BlockType) -> Step {
         self.charge();
         let condition = self.pop_condition(Settle::All);
-        let otherwise = self.masm.e.label();
+        let otherwise = self.masm.label();
         self.masm.jump_if(condition.not(), otherwise);
-        self.masm.flags_live = false;
+        self.masm.set_flags_live(false);
         self.locked = 0;
         let state = self.capture();
         self.open(Kind::If { otherwise, state }, ty)?;
@@ -478,14 +477,14 @@ impl Function<'_> {
         self.decide(index, arity);
         let label = self.label(index);
         self.conform(index, arity);
-        self.masm.e.jmp(label);
+        self.masm.jump(label);
     }
 
     /// Puts values of the types on the stack, in their homes.
     fn push_homes(&mut self, types: &[tepui_module::ValType]) {
         for ty in types {
             let repr = Representation::of(*ty);
-            let end = self.base_of(self.stack.len()) + bytes_of(repr);
+            let end = Self::home_above(self.base_of(self.stack.len()), repr);
             self.push(Place::Home(-(end as i32)), repr);
         }
         self.settled = self.stack.len();
@@ -497,7 +496,7 @@ impl Function<'_> {
         self.forget(height);
         self.assume(state);
         self.drop_state(state);
-        self.masm.e.bind(otherwise);
+        self.masm.bind(otherwise);
         self.blocks[index].kind = Kind::Else;
         if let Some(ty) = ty {
             let module = self.module;
@@ -579,7 +578,7 @@ impl Function<'_> {
             let state = self.blocks[index].state;
             self.forget(height);
             self.assume(state);
-            self.masm.e.bind(label);
+            self.masm.bind(label);
             let result = self.states[state as usize].result;
             let module = self.module;
             let types = ty.map(|ty| module.block_type(ty));
@@ -610,7 +609,7 @@ impl Function<'_> {
         self.decide_unless_loop(index, arity);
         let label = self.label(index);
         self.conform(index, arity);
-        self.masm.e.jmp(label);
+        self.masm.jump(label);
     }
 
     fn decide_unless_loop(&mut self, index: usize, arity: usize) {
@@ -643,15 +642,15 @@ impl Function<'_> {
             if self.conforms(index, arity) {
                 let label = self.label(index);
                 self.masm.jump_if(condition, label);
-                self.masm.flags_live = false;
+                self.masm.set_flags_live(false);
                 return;
             }
         }
-        let over = self.masm.e.label();
+        let over = self.masm.label();
         self.masm.jump_if(condition.not(), over);
-        self.masm.flags_live = false;
+        self.masm.set_flags_live(false);
         self.jump_to(index);
-        self.masm.e.bind(over);
+        self.masm.bind(over);
     }
 
     pub(super) fn br_table(&mut self, table: &wasmparser::BrTable<'_>) -> Step {
@@ -672,16 +671,16 @@ impl Function<'_> {
         }
         let count = depths.len() as u64;
         depths.push(default);
-        self.materialize(selector, x64::SCRATCH);
-        self.masm.imm(x64::SCRATCH_2, count);
+        self.materialize(selector, A::SCRATCH);
+        self.masm.imm(A::SCRATCH_2, count);
         self.masm
-            .compare(Size::S32, x64::SCRATCH, Src::Reg(x64::SCRATCH_2));
+            .compare(Size::S32, A::SCRATCH, Src::Reg(A::SCRATCH_2));
         // Also under misspeculation the table is not left.
         self.masm.move_if(
-            Condition::Is(Cc::NotCarry),
+            Condition::Is(IntCc::AboveEqual),
             Size::S32,
-            x64::SCRATCH,
-            x64::SCRATCH_2,
+            A::SCRATCH,
+            A::SCRATCH_2,
         );
         let mut order = Vec::new();
         let mut labels = Vec::with_capacity(depths.len());
@@ -704,7 +703,7 @@ impl Function<'_> {
             if self.blocks[index].label == Some(label) {
                 continue;
             }
-            self.masm.e.bind(label);
+            self.masm.bind(label);
             self.jump_to(index);
         }
         self.unreachable();
@@ -721,7 +720,7 @@ impl Function<'_> {
                 return self.label(index);
             }
         }
-        self.masm.e.label()
+        self.masm.label()
     }
 
     pub(super) fn return_(&mut self) -> Step {
@@ -740,18 +739,18 @@ impl Function<'_> {
         );
         let start = self.stack.len() - types.len();
         if locations.overflow > 0 {
-            self.load_stack_object(x64::SCRATCH_2);
+            self.load_stack_object(A::SCRATCH_2);
         }
         let mut moves: Vec<(Entry, Reg)> = Vec::with_capacity(types.len().min(16));
         for (i, location) in locations.locations.iter().enumerate() {
             let entry = self.stack[start + i];
             match *location {
                 Location::Overflow(slot) => {
-                    let mem = self.overflow(x64::SCRATCH_2, slot);
+                    let mem = self.overflow(A::SCRATCH_2, slot);
                     self.store_value(entry, mem);
                 }
                 Location::Integer(number) => {
-                    moves.push((entry, x64::INT_RESULTS[number as usize]));
+                    moves.push((entry, A::INT_RESULTS[number as usize]));
                 }
                 Location::Vector(number) | Location::Float(number) => {
                     moves.push((entry, Reg::vector(number)));
@@ -761,7 +760,7 @@ impl Function<'_> {
         self.move_all(&moves);
         if let Returning::Anywhere = from {
             let epilogue = self.epilogue;
-            self.masm.e.jmp(epilogue);
+            self.masm.jump(epilogue);
         }
     }
 
@@ -798,8 +797,8 @@ impl Function<'_> {
         }
         self.settle_flags();
         let store = self.in_context(self.plan.layout.store_context());
-        self.masm.load(Size::S64, x64::SCRATCH, store);
-        let counter = Mem::at(x64::SCRATCH, self.store_layout.fuel() as i32);
+        self.masm.load(Size::S64, A::SCRATCH, store);
+        let counter = Mem::at(A::SCRATCH, self.store_layout.fuel() as i32);
         self.masm.add_to_mem(counter, self.fuel);
         self.fuel = 0;
     }
@@ -807,58 +806,57 @@ impl Function<'_> {
     /// At the entry and at the start of loop bodies: asks the runtime when fuel
     /// or time is up.
     pub(super) fn check_meters(&mut self) {
-        self.masm.wasm_position = self.position;
+        self.masm.notes().wasm_position = self.position;
         let store = self.plan.layout.store_context();
         if self.tunables.fuel {
             let mem = self.in_context(store);
-            self.masm.load(Size::S64, x64::SCRATCH, mem);
-            let counter = Mem::at(x64::SCRATCH, self.store_layout.fuel() as i32);
+            self.masm.load(Size::S64, A::SCRATCH, mem);
+            let counter = Mem::at(A::SCRATCH, self.store_layout.fuel() as i32);
             self.masm.compare_mem_imm(Size::S64, counter, 0);
-            self.when(Cc::Greater, |this| {
+            self.when(IntCc::Greater, |this| {
                 this.call_runtime(Builtin::out_of_fuel);
             });
         }
         if self.tunables.epoch {
             let epoch = self.in_context(self.plan.layout.epoch());
-            self.masm.load(Size::S64, x64::SCRATCH, epoch);
+            self.masm.load(Size::S64, A::SCRATCH, epoch);
             self.masm
-                .load(Size::S64, x64::SCRATCH, Mem::at(x64::SCRATCH, 0));
+                .load(Size::S64, A::SCRATCH, Mem::at(A::SCRATCH, 0));
             let mem = self.in_context(store);
-            self.masm.load(Size::S64, x64::SCRATCH_2, mem);
-            let deadline = Mem::at(x64::SCRATCH_2, self.store_layout.epoch_deadline() as i32);
-            self.masm
-                .compare(Size::S64, x64::SCRATCH, Src::Mem(deadline));
-            self.when(Cc::NotCarry, |this| {
+            self.masm.load(Size::S64, A::SCRATCH_2, mem);
+            let deadline = Mem::at(A::SCRATCH_2, self.store_layout.epoch_deadline() as i32);
+            self.masm.compare(Size::S64, A::SCRATCH, Src::Mem(deadline));
+            self.when(IntCc::AboveEqual, |this| {
                 this.call_runtime(Builtin::new_epoch);
                 let mem = this.in_context(store);
-                this.masm.load(Size::S64, x64::SCRATCH_2, mem);
-                this.masm.store(Size::S64, x64::SCRATCH, deadline);
+                this.masm.load(Size::S64, A::SCRATCH_2, mem);
+                this.masm.store(Size::S64, A::SCRATCH, deadline);
             });
         }
     }
 
     /// Runs code that calls the runtime when the condition holds, with what is
     /// in registers saved around it.
-    fn when(&mut self, cc: Cc, make: impl FnOnce(&mut Self)) {
-        let over = self.masm.e.label();
-        self.masm.e.jcc(cc.not(), over);
-        let destroyed = self.cached & (x64::CALLER_SAVED | x64::VECTORS);
+    fn when(&mut self, cc: IntCc, make: impl FnOnce(&mut Self)) {
+        let over = self.masm.label();
+        self.masm.jump_if(Condition::Is(cc.not()), over);
+        let destroyed = self.cached & (A::CALLER_SAVED | A::VECTORS);
         let local_of = |this: &Self, reg: Reg| match this.owners[reg.index()] {
             Owner::Local(local) => Some(this.locals[local as usize]),
             _ => None,
         };
         for reg in each(destroyed & self.dirty) {
             if let Some(local) = local_of(self, reg) {
-                self.store_home(local.repr, reg, frame(local.end));
+                self.store_home(local.repr, reg, A::home(local.end));
             }
         }
         make(self);
         for reg in each(destroyed) {
             if let Some(local) = local_of(self, reg) {
-                self.load_home(local.repr, reg, frame(local.end));
+                self.load_home(local.repr, reg, A::home(local.end));
             }
         }
-        self.masm.e.bind(over);
+        self.masm.bind(over);
     }
 }
 

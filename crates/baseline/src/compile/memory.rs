@@ -3,49 +3,36 @@
 //!
 //! An access to a guarded memory with an offset below the guard is one
 //! instruction: base, index and offset are its address. Everything else
-//! computes the address in `rcx` and compares, as the optimizing compiler does;
+//! computes the address in the second scratch register and compares, as the optimizing compiler does;
 //! with hardening on, what is out of bounds becomes the address null without a
 //! branch.
 
 use tepui_abi::builtin::Builtin;
 use tepui_abi::convention::Representation;
-use tepui_abi::layout::MemoryLayout;
 use tepui_abi::{MemoryStyle, Trap};
 use tepui_module::MemoryType;
 use wasmparser::{MemArg, MemArgTarget};
 
 use super::{Entry, Function, Held, Place, Step, Stop};
+use crate::masm::{Alu, Assembler, IntCc, Mem, Shift, Size, Src};
 use crate::reg::Reg;
-use crate::x64::{self, Alu, Cc, Condition, Mem, Shift, Size, Src};
 
 /// What is known of a memory.
 #[derive(Clone, Copy)]
 pub(super) struct MemoryFacts {
     pub(super) ty: MemoryType,
     pub(super) style: MemoryStyle,
-    /// The offset of a pointer in the context, if the definition is behind
-    /// one, and that of the definition.
-    pub(super) definition: (Option<i32>, i32),
+    /// Where the base is: the offset of a pointer in the context, if the
+    /// definition is behind one, then the offset of the word there.
+    pub(super) base_at: (Option<i32>, i32),
+    /// Where the length is, likewise.
+    pub(super) length_at: (Option<i32>, i32),
     pub(super) never_moves: bool,
     /// The length in bytes, when it never changes.
     pub(super) length: Option<u64>,
 }
 
 impl MemoryFacts {
-    /// Where the base is: the pointer if there is one, the offset of the base.
-    pub(super) fn base_at(&self) -> (Option<i32>, i32) {
-        let layout = MemoryLayout::new(tepui_abi::Target::of(tepui_abi::Architecture::X86_64));
-        (self.definition.0, self.definition.1 + layout.base() as i32)
-    }
-
-    fn length_at(&self) -> (Option<i32>, i32) {
-        let layout = MemoryLayout::new(tepui_abi::Target::of(tepui_abi::Architecture::X86_64));
-        (
-            self.definition.0,
-            self.definition.1 + layout.length() as i32,
-        )
-    }
-
     pub(super) fn index(&self) -> Representation {
         if self.ty.memory64 {
             Representation::I64
@@ -71,7 +58,7 @@ pub(super) fn memory_of(memarg: &MemArg) -> Step<u32> {
     }
 }
 
-impl Function<'_> {
+impl<A: Assembler> Function<'_, A> {
     /// A word of a definition: in the context, or behind a pointer that is
     /// loaded into `via`.
     fn definition_word(&mut self, at: (Option<i32>, i32), via: Reg) -> Mem {
@@ -88,18 +75,18 @@ impl Function<'_> {
     /// Loads the base of a memory into `dst`, unless it is in its register.
     fn base_register(&mut self, memory: u32, facts: &MemoryFacts, dst: Reg) -> Reg {
         if memory == 0 && self.memory.is_some() {
-            self.saved |= x64::MEMORY_BASE.bit();
-            return x64::MEMORY_BASE;
+            self.saved |= A::MEMORY_BASE.bit();
+            return A::MEMORY_BASE;
         }
-        let word = self.definition_word(facts.base_at(), dst);
+        let word = self.definition_word(facts.base_at, dst);
         self.masm.load(Size::S64, dst, word);
         dst
     }
 
     /// The address of `width` bytes at the index plus the offset, or `None` when
     /// the access always traps; then the code at hand has ended. The index
-    /// stays locked; the address may use `rcx`, and nothing else that is
-    /// scratch.
+    /// stays locked; the address may use the second scratch register, and
+    /// nothing else that is scratch.
     pub(super) fn address(
         &mut self,
         memarg: &MemArg,
@@ -125,14 +112,14 @@ impl Function<'_> {
                 if let Place::Const(value) = index.place
                     && let Ok(disp) = i32::try_from(value + memarg.offset)
                 {
-                    let base = self.base_register(memory, &facts, x64::SCRATCH_2);
+                    let base = self.base_register(memory, &facts, A::SCRATCH_2);
                     return Ok(Some(Address {
                         mem: Mem::at(base, disp),
                         trap: outside,
                     }));
                 }
                 let index = self.hold(index);
-                let base = self.base_register(memory, &facts, x64::SCRATCH_2);
+                let base = self.base_register(memory, &facts, A::SCRATCH_2);
                 return Ok(Some(Address {
                     mem: Mem {
                         base,
@@ -147,19 +134,18 @@ impl Function<'_> {
             // can have; below it, the guard region does the rest.
             let index = self.hold(index);
             self.compute_address(memory, &facts, index, memarg.offset);
-            self.masm.imm(x64::SCRATCH, (1 << 32) - end);
+            self.masm.imm(A::SCRATCH, (1 << 32) - end);
             self.masm
-                .compare(Size::S64, index.reg, Src::Reg(x64::SCRATCH));
-            return Ok(Some(self.clamped(Cc::Above, outside)));
+                .compare(Size::S64, index.reg, Src::Reg(A::SCRATCH));
+            return Ok(Some(self.clamped(IntCc::Above, outside)));
         }
         let index = self.hold(index);
         self.compute_address(memory, &facts, index, memarg.offset);
-        // In `rax` the end of the access, or in the other order.
         let is_64 = facts.ty.memory64;
         let least = facts.ty.minimum_bytes();
         let (length, via) = match facts.length {
-            Some(length) => (Some(length), x64::SCRATCH_3),
-            None => (None, x64::SCRATCH_3),
+            Some(length) => (Some(length), A::SCRATCH_3),
+            None => (None, A::SCRATCH_3),
         };
         let length_source = |this: &mut Self| match length {
             Some(length) => {
@@ -167,7 +153,7 @@ impl Function<'_> {
                 Src::Reg(via)
             }
             None => {
-                let word = this.definition_word(facts.length_at(), via);
+                let word = this.definition_word(facts.length_at, via);
                 Src::Mem(word)
             }
         };
@@ -175,33 +161,35 @@ impl Function<'_> {
             // The length never falls below the least size.
             let length = length_source(self);
             match length {
-                Src::Mem(mem) => self.masm.load(Size::S64, x64::SCRATCH, mem),
-                _ => self.masm.copy(x64::SCRATCH, via),
+                Src::Mem(mem) => self.masm.load(Size::S64, A::SCRATCH, mem),
+                _ => self.masm.copy(A::SCRATCH, via),
             }
-            self.subtract(x64::SCRATCH, end);
+            self.subtract(A::SCRATCH, end);
             self.masm
-                .compare(Size::S64, index.reg, Src::Reg(x64::SCRATCH));
-            return Ok(Some(self.clamped(Cc::Above, None)));
+                .compare(Size::S64, index.reg, Src::Reg(A::SCRATCH));
+            return Ok(Some(self.clamped(IntCc::Above, None)));
         }
         if !is_64 && i32::try_from(end).is_ok() {
             self.masm
-                .lea(Size::S64, x64::SCRATCH, Mem::at(index.reg, end as i32));
+                .lea(Size::S64, A::SCRATCH, Mem::at(index.reg, end as i32));
         } else {
-            self.masm.imm(x64::SCRATCH, end);
-            self.masm.alu(
-                Alu::Add,
-                Size::S64,
-                x64::SCRATCH,
-                x64::SCRATCH,
-                Src::Reg(index.reg),
-            );
+            self.masm.imm(A::SCRATCH, end);
             if is_64 {
-                self.masm.trap_if(Cc::Carry, Trap::MemoryOutOfBounds);
+                self.masm
+                    .add_or_trap(A::SCRATCH, index.reg, Trap::MemoryOutOfBounds);
+            } else {
+                self.masm.alu(
+                    Alu::Add,
+                    Size::S64,
+                    A::SCRATCH,
+                    A::SCRATCH,
+                    Src::Reg(index.reg),
+                );
             }
         }
         let length = length_source(self);
-        self.masm.compare(Size::S64, x64::SCRATCH, length);
-        Ok(Some(self.clamped(Cc::Above, None)))
+        self.masm.compare(Size::S64, A::SCRATCH, length);
+        Ok(Some(self.clamped(IntCc::Above, None)))
     }
 
     fn subtract(&mut self, reg: Reg, value: u64) {
@@ -210,20 +198,20 @@ impl Function<'_> {
                 .masm
                 .alu(Alu::Sub, Size::S64, reg, reg, Src::Imm(i64::from(value))),
             Err(_) => {
-                self.masm.imm(x64::SCRATCH_3, value);
+                self.masm.imm(A::SCRATCH_3, value);
                 self.masm
-                    .alu(Alu::Sub, Size::S64, reg, reg, Src::Reg(x64::SCRATCH_3));
+                    .alu(Alu::Sub, Size::S64, reg, reg, Src::Reg(A::SCRATCH_3));
             }
         }
     }
 
-    /// Base plus index plus offset in `rcx`.
+    /// Base plus index plus offset in the second scratch register.
     fn compute_address(&mut self, memory: u32, facts: &MemoryFacts, index: Held, offset: u64) {
-        let base = self.base_register(memory, facts, x64::SCRATCH_2);
+        let base = self.base_register(memory, facts, A::SCRATCH_2);
         let disp = i32::try_from(offset);
         self.masm.lea(
             Size::S64,
-            x64::SCRATCH_2,
+            A::SCRATCH_2,
             Mem {
                 base,
                 index: Some(index.reg),
@@ -232,21 +220,21 @@ impl Function<'_> {
             },
         );
         if disp.is_err() {
-            self.masm.imm(x64::SCRATCH, offset);
+            self.masm.imm(A::SCRATCH, offset);
             self.masm.alu(
                 Alu::Add,
                 Size::S64,
-                x64::SCRATCH_2,
-                x64::SCRATCH_2,
-                Src::Reg(x64::SCRATCH),
+                A::SCRATCH_2,
+                A::SCRATCH_2,
+                Src::Reg(A::SCRATCH),
             );
         }
     }
 
-    /// The address in `rcx`, which must not be accessed when the flags say so;
-    /// `otherwise` is the trap of a fault when they do not.
-    fn clamped(&mut self, is_out: Cc, otherwise: Option<Trap>) -> Address {
-        let mem = Mem::at(x64::SCRATCH_2, 0);
+    /// The address in the second scratch register, which must not be accessed
+    /// when the flags say so; `otherwise` is the trap of a fault when they do not.
+    fn clamped(&mut self, is_out: IntCc, otherwise: Option<Trap>) -> Address {
+        let mem = Mem::at(A::SCRATCH_2, 0);
         if !self.tunables.spectre {
             self.masm.trap_if(is_out, Trap::MemoryOutOfBounds);
             return Address {
@@ -254,15 +242,7 @@ impl Function<'_> {
                 trap: otherwise,
             };
         }
-        self.masm.flags_live = true;
-        self.masm.imm(x64::SCRATCH_3, 0);
-        self.masm.flags_live = false;
-        self.masm.move_if(
-            Condition::Is(is_out),
-            Size::S64,
-            x64::SCRATCH_2,
-            x64::SCRATCH_3,
-        );
+        self.masm.null_if(is_out, A::SCRATCH_2);
         Address {
             mem,
             trap: Some(Trap::MemoryOutOfBounds),
@@ -368,7 +348,7 @@ impl Function<'_> {
         match facts.length {
             Some(length) => self.masm.imm(dst, length),
             None => {
-                let word = self.definition_word(facts.length_at(), x64::SCRATCH);
+                let word = self.definition_word(facts.length_at, A::SCRATCH);
                 self.masm.load(Size::S64, dst, word);
             }
         }

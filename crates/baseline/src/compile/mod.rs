@@ -36,16 +36,17 @@ mod table;
 mod visit;
 
 use tepui_abi::convention::Representation;
-use tepui_abi::layout::StoreLayout;
+use tepui_abi::layout::{MemoryLayout, StoreLayout};
 use tepui_abi::metadata::{FunctionMetadata, SourcePosition, TrapSite};
 use tepui_abi::{
     CompileError, CompiledFunction, Entry as FunctionEntry, FunctionInput, MemoryPlace,
-    MemoryStyle, Plan, Relocation, RelocationKind, Trap, Tunables,
+    MemoryStyle, Plan, Relocation, Trap, Tunables,
 };
 use tepui_module::{FuncType, MemoryIndex, Module};
 
+use crate::CpuFeatures;
+use crate::masm::{Assembler, Condition, Frame, Label, Reach, Size};
 use crate::reg::Reg;
-use crate::x64::{self, Condition, CpuFeatures, Label, Masm};
 use control::{Block, State};
 use memory::MemoryFacts;
 
@@ -54,9 +55,6 @@ pub(crate) const UNSETTLED: usize = 48;
 
 /// Bytes that a frame may take.
 const GREATEST_FRAME: u32 = 1 << 26;
-
-/// Bytes of code that a function may take.
-const GREATEST_CODE: u32 = 1 << 28;
 
 /// Why a compilation ended early.
 pub(crate) struct Stop(Box<str>);
@@ -137,18 +135,18 @@ enum Exit {
 
 /// What compilations use one after another, because it owns memory.
 #[derive(Default)]
-pub(crate) struct Workspace {
-    masm: Masm,
+pub(crate) struct Workspace<A> {
+    masm: A,
     stack: Vec<Entry>,
     locals: Vec<Local>,
     blocks: Vec<Block>,
     states: Vec<State>,
 }
 
-impl Workspace {
+impl<A: Assembler> Workspace<A> {
     /// Whether it is small enough to be kept.
     pub(crate) fn is_small(&self) -> bool {
-        self.masm.e.code.capacity() < 1 << 20
+        self.masm.capacity() < 1 << 20
             && self.locals.capacity() < 1 << 12
             && self.blocks.capacity() < 1 << 12
             && self.stack.capacity() < 1 << 12
@@ -156,7 +154,7 @@ impl Workspace {
 }
 
 /// The state of a compilation.
-pub(crate) struct Function<'a> {
+pub(crate) struct Function<'a, A> {
     module: &'a Module,
     plan: &'a Plan,
     bytes: &'a [u8],
@@ -166,7 +164,7 @@ pub(crate) struct Function<'a> {
     func_type: &'a FuncType,
     /// Whether a call was met.
     calls: bool,
-    masm: Masm,
+    masm: A,
 
     stack: Vec<Entry>,
     /// Entries below are at home.
@@ -204,6 +202,8 @@ pub(crate) struct Function<'a> {
     epilogue: Label,
     exits: Vec<(Label, Exit)>,
     relocations: Vec<Relocation>,
+    /// Where the code of each instruction begins, when somebody wants to look.
+    listing: Option<Vec<(u32, u32)>>,
 }
 
 pub(crate) fn is_float(repr: Representation) -> bool {
@@ -223,35 +223,57 @@ pub(crate) const fn bytes_of(repr: Representation) -> u32 {
     }
 }
 
-pub(crate) fn size_of(repr: Representation) -> x64::Size {
+pub(crate) fn size_of(repr: Representation) -> Size {
     match repr {
-        Representation::I32 => x64::Size::S32,
-        _ => x64::Size::S64,
+        Representation::I32 => Size::S32,
+        _ => Size::S64,
     }
 }
 
 /// Compiles one function.
-pub(crate) fn compile(
+pub(crate) fn compile<A: Assembler>(
     input: &FunctionInput<'_>,
     cpu: CpuFeatures,
     tunables: &Tunables,
-    workspace: &mut Workspace,
+    workspace: &mut Workspace<A>,
+    mut listing: Option<&mut Vec<(u32, u32)>>,
 ) -> Result<CompiledFunction, CompileError> {
     let mut position = None;
-    run(input, cpu, tunables, workspace, &mut position).map_err(|Stop(message)| CompileError {
+    let mut reach = Reach::Near;
+    let stop = loop {
+        let listing = listing.as_deref_mut();
+        match run(
+            input,
+            cpu,
+            reach,
+            tunables,
+            workspace,
+            listing,
+            &mut position,
+        ) {
+            Ok(Some(function)) => return Ok(function),
+            Ok(None) if reach == Reach::Near => reach = Reach::Far,
+            Ok(None) => break Stop::new("a jump of the function does not reach its aim"),
+            Err(stop) => break stop,
+        }
+    };
+    Err(CompileError {
         function: input.function,
         offset: position,
-        message: message.into(),
+        message: stop.0.into(),
     })
 }
 
-fn run(
+/// Makes the code; `None` when the reach is too short.
+fn run<A: Assembler>(
     input: &FunctionInput<'_>,
     cpu: CpuFeatures,
+    reach: Reach,
     tunables: &Tunables,
-    workspace: &mut Workspace,
+    workspace: &mut Workspace<A>,
+    listing: Option<&mut Vec<(u32, u32)>>,
     position: &mut Option<usize>,
-) -> Step<CompiledFunction> {
+) -> Step<Option<CompiledFunction>> {
     let module = input.module;
     if let FunctionEntry::Loop { .. } = input.entry {
         return Err(Stop::new(
@@ -263,9 +285,8 @@ fn run(
         .ok_or_else(|| Stop::new("the module's bytes end before the function's body does"))?;
     let func_type = module.func_type(module.func_index(input.function));
     let mut masm = std::mem::take(&mut workspace.masm);
-    masm.clear();
-    masm.cpu = cpu;
-    let epilogue = masm.e.label();
+    masm.begin(cpu, reach);
+    let epilogue = masm.label();
     let mut function = Function {
         module,
         plan: input.plan,
@@ -286,7 +307,7 @@ fn run(
         cached: 0,
         dirty: 0,
         locked: 0,
-        allocatable: x64::CALLER_SAVED | x64::CALLEE_SAVED | x64::VECTORS,
+        allocatable: A::CALLER_SAVED | A::CALLEE_SAVED | A::VECTORS,
         saved: 0,
         turn: 0,
         blocks: std::mem::take(&mut workspace.blocks),
@@ -303,6 +324,7 @@ fn run(
         epilogue,
         exits: Vec::new(),
         relocations: Vec::new(),
+        listing: listing.is_some().then(Vec::new),
     };
     function.stack.clear();
     function.locals.clear();
@@ -314,6 +336,9 @@ fn run(
         Ok(()) => function.finish(),
         Err(stop) => Err(stop),
     };
+    if let (Some(listing), Some(made)) = (listing, function.listing) {
+        *listing = made;
+    }
     workspace.masm = function.masm;
     workspace.stack = function.stack;
     workspace.locals = function.locals;
@@ -322,7 +347,7 @@ fn run(
     result
 }
 
-impl<'a> Function<'a> {
+impl<'a, A: Assembler> Function<'a, A> {
     fn body(&mut self, body: &wasmparser::FunctionBody<'a>) -> Step {
         self.choose_memory_base();
         let mut locals = body.get_locals_reader()?;
@@ -359,7 +384,10 @@ impl<'a> Function<'a> {
                 if self.tunables.fuel {
                     self.fuel += tepui_abi::fuel::cost(opcode);
                 }
-                self.masm.wasm_position = self.position;
+                self.masm.notes().wasm_position = self.position;
+                if let Some(listing) = &mut self.listing {
+                    listing.push((self.masm.position(), self.position));
+                }
                 self.locked = 0;
                 reader.visit_operator(self)??;
                 self.assert_sound();
@@ -378,19 +406,30 @@ impl<'a> Function<'a> {
     /// Keeps the base of memory 0 in its register when it never moves.
     fn choose_memory_base(&mut self) {
         if self.module.memories().is_empty() {
-            self.allocatable |= x64::MEMORY_BASE.bit();
+            self.allocatable |= A::MEMORY_BASE.bit();
             return;
         }
         let facts = self.memory_facts(0);
         if !facts.never_moves {
-            self.allocatable |= x64::MEMORY_BASE.bit();
+            self.allocatable |= A::MEMORY_BASE.bit();
             return;
         }
         self.memory = Some(facts);
     }
 
+    /// Bytes from the frame pointer down to the home of a value that lies above
+    /// what ends after `end` bytes.
+    pub(super) fn home_above(end: u32, repr: Representation) -> u32 {
+        let bytes = bytes_of(repr);
+        if A::ALIGNED_HOMES {
+            (end + bytes).next_multiple_of(bytes)
+        } else {
+            end + bytes
+        }
+    }
+
     fn declare_local(&mut self, repr: Representation) {
-        self.locals_end += bytes_of(repr);
+        self.locals_end = Self::home_above(self.locals_end, repr);
         self.locals.push(Local {
             repr,
             end: self.locals_end,
@@ -400,8 +439,9 @@ impl<'a> Function<'a> {
     }
 
     /// Puts the code together.
-    fn finish(&mut self) -> Step<CompiledFunction> {
+    fn finish(&mut self) -> Step<Option<CompiledFunction>> {
         let deepest = self.deepest;
+        self.saved |= self.masm.also_saved();
         let saved_bytes = 8 * self.saved.count_ones();
         let bytes = (deepest + saved_bytes).next_multiple_of(16);
         if bytes > GREATEST_FRAME || deepest > GREATEST_FRAME {
@@ -410,9 +450,9 @@ impl<'a> Function<'a> {
         let layout = &self.plan.layout;
         let memory = self
             .memory
-            .filter(|_| self.saved & x64::MEMORY_BASE.bit() != 0)
-            .map(|facts| facts.base_at());
-        let frame = x64::Frame {
+            .filter(|_| self.saved & A::MEMORY_BASE.bit() != 0)
+            .map(|facts| facts.base_at);
+        let frame = Frame {
             bytes,
             saved: self.saved,
             check: (self.calls || bytes > 256).then_some((
@@ -421,58 +461,66 @@ impl<'a> Function<'a> {
             )),
             memory,
         };
-        self.masm.e.bind(self.epilogue);
+        if let Some(listing) = &mut self.listing {
+            listing.push((self.masm.position(), self.position + 1));
+        }
+        self.masm.bind(self.epilogue);
         self.masm.epilogue(&frame);
         for (label, exit) in std::mem::take(&mut self.exits) {
-            self.masm.e.bind(label);
+            self.masm.bind(label);
             match exit {
                 Exit::Scratch => self.masm.tail_to_scratch(&frame),
                 Exit::Direct(target) => {
                     let offset = self.masm.tail_direct(&frame);
                     self.relocations.push(Relocation {
                         offset,
-                        kind: RelocationKind::X86PcRelative4,
+                        kind: A::CALL_RELOCATION,
                         target,
                     });
                 }
             }
         }
         self.masm.emit_stubs();
-        if self.masm.e.position() > GREATEST_CODE {
+        if let Some(listing) = &mut self.listing {
+            // What follows is no code.
+            listing.push((self.masm.position(), self.position + 1));
+        }
+        if self.masm.position() > A::GREATEST_CODE {
             return Err(Stop::new("the function's code is too large"));
         }
         let prologue = self.masm.prologue(&frame);
         let shift = prologue.code.len() as u32;
-        let code = self.masm.e.finish(&prologue.code);
+        let Some(code) = self.masm.finish(&prologue.code) else {
+            return Ok(None);
+        };
 
-        let mut traps = Vec::with_capacity(self.masm.sites.len() + 1);
+        let notes = self.masm.notes();
+        let mut traps = Vec::with_capacity(notes.sites.len() + 1);
         traps.extend(prologue.overflow.map(|offset| TrapSite {
             offset,
             trap: Trap::StackOverflow,
         }));
-        traps.extend(self.masm.sites.iter().map(|site| TrapSite {
+        traps.extend(notes.sites.iter().map(|site| TrapSite {
             offset: site.offset + shift,
             trap: site.trap,
         }));
-        let mut positions = Vec::with_capacity(self.masm.positions.len() + 1);
+        let mut positions = Vec::with_capacity(notes.positions.len() + 1);
         positions.push(SourcePosition {
             offset: 0,
             wasm: SourcePosition::NONE,
         });
-        positions.extend(
-            self.masm
-                .positions
-                .iter()
-                .map(|(offset, wasm)| SourcePosition {
-                    offset: offset + shift,
-                    wasm: *wasm,
-                }),
-        );
+        positions.extend(notes.positions.iter().map(|(offset, wasm)| SourcePosition {
+            offset: offset + shift,
+            wasm: *wasm,
+        }));
+        for (offset, _) in self.listing.iter_mut().flatten() {
+            *offset += shift;
+        }
         let mut relocations = std::mem::take(&mut self.relocations);
         for relocation in &mut relocations {
             relocation.offset += shift;
         }
-        Ok(CompiledFunction {
+        Ok(Some(CompiledFunction {
             code,
             alignment: 16,
             relocations,
@@ -481,7 +529,7 @@ impl<'a> Function<'a> {
                 positions,
                 frame_bytes: frame.bytes,
             },
-        })
+        }))
     }
 
     fn trap_now(&mut self, trap: Trap) {
@@ -501,17 +549,19 @@ impl<'a> Function<'a> {
         let index = MemoryIndex::new(memory);
         let ty = *self.module.memory(index);
         let plan = *self.plan.memory(index);
-        let definition = match plan.place {
+        let (pointer, definition) = match plan.place {
             MemoryPlace::Direct(number) => (None, self.plan.layout.direct_memory(number) as i32),
             MemoryPlace::Indirect(number) => {
                 (Some(self.plan.layout.indirect_memory(number) as i32), 0)
             }
         };
+        let layout = MemoryLayout::new(self.plan.layout.target());
         let is_fixed = ty.page_limit() == ty.minimum;
         MemoryFacts {
             ty,
             style: plan.style,
-            definition,
+            base_at: (pointer, definition + layout.base() as i32),
+            length_at: (pointer, definition + layout.length() as i32),
             never_moves: matches!(plan.style, MemoryStyle::Guarded { .. }) || ty.shared || is_fixed,
             length: if is_fixed { ty.minimum_bytes() } else { None },
         }

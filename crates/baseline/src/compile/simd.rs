@@ -5,11 +5,9 @@ use tepui_abi::builtin::Builtin;
 use tepui_abi::convention::Representation::{F32, F64, I32, I64, V128};
 use wasmparser::{MemArg, V128 as Bytes, VisitSimdOperator};
 
-use super::state::frame;
 use super::{Entry, Function, Step};
+use crate::masm::{Assembler, Binary, Lanes, Mem, Rounding, Size, Unary, VectorShift};
 use crate::reg::Reg;
-use crate::x64::simd::{Binary, Lanes, Unary, VectorShift};
-use crate::x64::{self, Mem, Rounding, Size};
 
 /// Methods that hand their instruction to a method of the driver.
 macro_rules! vectors {
@@ -49,16 +47,7 @@ macro_rules! lane_accesses {
     };
 }
 
-fn size_of_lane(lanes: Lanes) -> Size {
-    match lanes.bytes() {
-        1 => Size::S8,
-        2 => Size::S16,
-        4 => Size::S32,
-        _ => Size::S64,
-    }
-}
-
-impl Function<'_> {
+impl<A: Assembler> Function<'_, A> {
     fn unary(&mut self, op: Unary) {
         let a = self.pop_reg();
         let dst = self.allocate(V128);
@@ -168,32 +157,32 @@ impl Function<'_> {
         self.save_for_call(self.stack.len());
         let base = self.spare(16 * vectors.len() as u32);
         for (i, vector) in vectors.iter().enumerate() {
-            self.store_value(*vector, frame(base - 16 * i as u32));
+            self.store_value(*vector, A::home(base - 16 * i as u32));
         }
         let size = if double { Size::S64 } else { Size::S32 };
         for lane in 0..16 / size.bytes() {
             let at = |i: u32| {
-                let mut mem: Mem = frame(base - 16 * i);
+                let mut mem: Mem = A::home(base - 16 * i);
                 mem.disp += (lane * size.bytes()) as i32;
                 mem
             };
             for i in 0..vectors.len() {
-                self.masm.load(size, x64::C_PARAMS[i + 1], at(i as u32));
+                self.masm.load(size, A::C_PARAMS[i + 1], at(i as u32));
             }
             self.call_runtime(builtin);
-            self.masm.store(size, x64::SCRATCH, at(0));
+            self.masm.store(size, A::SCRATCH, at(0));
         }
         self.after_call();
         let dst = self.allocate(V128);
-        self.masm.load_vector(16, dst, frame(base));
+        self.masm.load_vector(16, dst, A::home(base));
         dst
     }
 
     fn vector_round(&mut self, mode: Rounding, builtin: Builtin, double: bool) {
-        let dst = if self.masm.cpu.sse41 {
+        let dst = if self.masm.has_rounding() {
             let a = self.pop_reg();
             let dst = self.allocate(V128);
-            self.masm.vector_round(mode as u8, double, dst, a.reg);
+            self.masm.vector_round(mode, double, dst, a.reg);
             dst
         } else {
             let a = self.pop();
@@ -203,7 +192,7 @@ impl Function<'_> {
     }
 
     fn fused(&mut self, builtin: Builtin, negate: bool, double: bool) {
-        if self.masm.cpu.fma {
+        if self.masm.has_fused() {
             let (c, b, a) = (self.pop_reg(), self.pop_reg(), self.pop_reg());
             let dst = self.allocate(V128);
             self.masm.fused(double, negate, dst, a.reg, b.reg, c.reg);
@@ -242,14 +231,9 @@ impl Function<'_> {
         if let Some(address) = self.address(memarg, index, lanes.bytes())? {
             let dst = self.allocate(V128);
             self.masm.site(address.trap);
-            self.masm.load_extended(
-                size_of_lane(lanes),
-                false,
-                Size::S64,
-                x64::SCRATCH,
-                address.mem,
-            );
-            self.masm.splat(lanes, dst, x64::SCRATCH);
+            self.masm
+                .load_extended(lanes.size(), false, Size::S64, A::SCRATCH, address.mem);
+            self.masm.splat(lanes, dst, A::SCRATCH);
             self.push_reg(dst, V128);
         }
         Ok(())
@@ -271,15 +255,10 @@ impl Function<'_> {
         let index = self.pop();
         if let Some(address) = self.address(memarg, index, lanes.bytes())? {
             self.masm.site(address.trap);
-            self.masm.load_extended(
-                size_of_lane(lanes),
-                false,
-                Size::S64,
-                x64::SCRATCH_3,
-                address.mem,
-            );
+            self.masm
+                .load_extended(lanes.size(), false, Size::S64, A::SCRATCH_3, address.mem);
             let dst = self.make_own(vector, V128);
-            self.masm.replace(lanes, lane, dst, x64::SCRATCH_3);
+            self.masm.replace(lanes, lane, dst, A::SCRATCH_3);
             self.push_reg(dst, V128);
         }
         Ok(())
@@ -290,16 +269,15 @@ impl Function<'_> {
         let index = self.pop();
         if let Some(address) = self.address(memarg, index, lanes.bytes())? {
             self.masm
-                .extract(lanes, lane, false, x64::SCRATCH_3, vector.reg);
+                .extract(lanes, lane, false, A::SCRATCH_3, vector.reg);
             self.masm.site(address.trap);
-            self.masm
-                .store(size_of_lane(lanes), x64::SCRATCH_3, address.mem);
+            self.masm.store(lanes.size(), A::SCRATCH_3, address.mem);
         }
         Ok(())
     }
 }
 
-impl<'a> VisitSimdOperator<'a> for Function<'a> {
+impl<'a, A: Assembler> VisitSimdOperator<'a> for Function<'a, A> {
     // Memory and constants.
 
     fn visit_v128_load(&mut self, memarg: MemArg) -> Step {

@@ -4,8 +4,8 @@
 use tepui_abi::convention::Representation;
 
 use super::{Entry, Function, Held, Owner, Place, bytes_of, is_float, size_of};
+use crate::masm::{Assembler, Mem, Size, Src};
 use crate::reg::{Reg, each};
-use crate::x64::{self, Mem, Src};
 
 const VECTOR_CLASS: u64 = !0 << 32;
 
@@ -18,15 +18,11 @@ fn class(repr: Representation) -> u64 {
     }
 }
 
-pub(super) fn frame(end: u32) -> Mem {
-    Mem::at(x64::FRAME, -(end as i32))
-}
-
-impl Function<'_> {
+impl<A: Assembler> Function<'_, A> {
     /// The register of the context.
     pub(super) fn context(&mut self) -> Reg {
-        self.saved |= x64::CONTEXT.bit();
-        x64::CONTEXT
+        self.saved |= A::CONTEXT.bit();
+        A::CONTEXT
     }
 
     /// A word of the context.
@@ -38,7 +34,7 @@ impl Function<'_> {
 
     pub(super) fn push(&mut self, place: Place, repr: Representation) {
         let below = self.stack.last().map_or(self.locals_end, |entry| entry.end);
-        let end = below + bytes_of(repr);
+        let end = Self::home_above(below, repr);
         self.deepest = self.deepest.max(end);
         let index = self.stack.len() as u32;
         match place {
@@ -86,7 +82,7 @@ impl Function<'_> {
     pub(super) fn forget(&mut self, height: usize) {
         if self.flags_pending {
             self.flags_pending = false;
-            self.masm.flags_live = false;
+            self.masm.set_flags_live(false);
         }
         while self.stack.len() > height.max(self.settled) {
             self.pop();
@@ -124,7 +120,7 @@ impl Function<'_> {
             } else {
                 value as i64
             }),
-            Place::Home(at) => Src::Mem(Mem::at(x64::FRAME, at)),
+            Place::Home(at) => Src::Mem(Mem::at(A::FRAME, at)),
             _ => Src::Reg(self.hold(entry).reg),
         }
     }
@@ -142,12 +138,12 @@ impl Function<'_> {
                 let local = self.locals[local as usize];
                 match local.reg {
                     Some(reg) => self.masm.copy(dst, reg),
-                    None => self.load_home(local.repr, dst, frame(local.end)),
+                    None => self.load_home(local.repr, dst, A::home(local.end)),
                 }
             }
-            Place::Home(at) => self.load_home(entry.repr, dst, Mem::at(x64::FRAME, at)),
+            Place::Home(at) => self.load_home(entry.repr, dst, Mem::at(A::FRAME, at)),
             Place::Flags(condition) => {
-                self.masm.flags_live = false;
+                self.masm.set_flags_live(false);
                 self.masm.set_if(condition, dst);
             }
         }
@@ -173,7 +169,7 @@ impl Function<'_> {
     pub(super) fn store_value(&mut self, entry: Entry, mem: Mem) {
         let repr = entry.repr;
         match entry.place {
-            Place::Home(at) if mem == Mem::at(x64::FRAME, at) => {}
+            Place::Home(at) if mem == Mem::at(A::FRAME, at) => {}
             Place::Reg(reg) => self.store_home(repr, reg, mem),
             Place::Local(local) if self.locals[local as usize].reg.is_some() => {
                 if let Some(reg) = self.locals[local as usize].reg {
@@ -182,21 +178,21 @@ impl Function<'_> {
             }
             Place::Const(bits) if bytes_of(repr) == 4 || bits as i32 as i64 as u64 == bits => {
                 let size = if bytes_of(repr) == 4 {
-                    x64::Size::S32
+                    Size::S32
                 } else {
-                    x64::Size::S64
+                    Size::S64
                 };
                 self.masm.store_imm(size, bits as i32, mem);
             }
             Place::Const(bits) => {
-                self.masm.imm(x64::SCRATCH_3, bits);
-                self.masm.store(x64::Size::S64, x64::SCRATCH_3, mem);
+                self.masm.imm(A::SCRATCH_3, bits);
+                self.masm.store(Size::S64, A::SCRATCH_3, mem);
             }
             _ => {
                 let scratch = if is_float(repr) {
-                    x64::VECTOR_SCRATCH
+                    A::VECTOR_SCRATCH
                 } else {
-                    x64::SCRATCH_3
+                    A::SCRATCH_3
                 };
                 self.materialize(entry, scratch);
                 self.store_home(repr, scratch, mem);
@@ -220,7 +216,7 @@ impl Function<'_> {
             Place::Flags(_) => self.flags_pending = false,
             _ => {}
         }
-        self.store_value(entry, frame(entry.end));
+        self.store_value(entry, A::home(entry.end));
         self.stack[index].place = Place::Home(home);
     }
 
@@ -253,7 +249,7 @@ impl Function<'_> {
             return reg;
         }
         let reg = self.allocate_for_local(facts.repr);
-        self.load_home(facts.repr, reg, frame(facts.end));
+        self.load_home(facts.repr, reg, A::home(facts.end));
         self.bind_local(local, reg, false);
         reg
     }
@@ -286,7 +282,7 @@ impl Function<'_> {
         }
         if let Owner::Local(local) = self.owners[reg.index()] {
             let local = self.locals[local as usize];
-            self.store_home(local.repr, reg, frame(local.end));
+            self.store_home(local.repr, reg, A::home(local.end));
         }
         self.dirty &= !reg.bit();
     }
@@ -360,7 +356,7 @@ impl Function<'_> {
 
     fn take(&mut self, reg: Reg) -> Reg {
         self.locked |= reg.bit();
-        self.saved |= reg.bit() & (x64::CALLEE_SAVED | x64::MEMORY_BASE.bit());
+        self.saved |= reg.bit() & (A::CALLEE_SAVED | A::MEMORY_BASE.bit());
         reg
     }
 
@@ -368,7 +364,7 @@ impl Function<'_> {
     pub(super) fn allocate(&mut self, repr: Representation) -> Reg {
         let class = class(repr);
         let free = self.allocatable & class & !(self.temps | self.cached | self.locked);
-        let cheap = free & (x64::CALLER_SAVED | x64::VECTORS);
+        let cheap = free & (A::CALLER_SAVED | A::VECTORS);
         let best = if cheap != 0 { cheap } else { free };
         if best != 0 {
             return self.take(Reg::from_index(best.trailing_zeros()));
@@ -382,7 +378,7 @@ impl Function<'_> {
         let class = class(repr);
         if self.open_loops > 0 && self.calls {
             let free = self.allocatable & class & !(self.temps | self.cached | self.locked);
-            let kept = free & !(x64::CALLER_SAVED | x64::VECTORS);
+            let kept = free & !(A::CALLER_SAVED | A::VECTORS);
             if kept != 0 {
                 return self.take(Reg::from_index(kept.trailing_zeros()));
             }
@@ -465,7 +461,7 @@ impl Function<'_> {
     /// Makes sure that calls find nothing in the registers that they destroy:
     /// everything is stored that is not stored yet. What is known stays.
     pub(super) fn save_for_call(&mut self, height: usize) {
-        let destroyed = x64::CALLER_SAVED | x64::VECTORS;
+        let destroyed = A::CALLER_SAVED | A::VECTORS;
         for reg in each(self.dirty & destroyed) {
             self.clean(reg);
         }
@@ -483,7 +479,7 @@ impl Function<'_> {
 
     /// Forgets what calls destroy.
     pub(super) fn after_call(&mut self) {
-        let destroyed = x64::CALLER_SAVED | x64::VECTORS;
+        let destroyed = A::CALLER_SAVED | A::VECTORS;
         for reg in each(self.cached & destroyed) {
             self.unbind(reg);
         }
@@ -494,7 +490,7 @@ impl Function<'_> {
     /// registers; constants and homes come last.
     pub(super) fn move_all(&mut self, moves: &[(Entry, Reg)]) {
         let mut pending: [(Reg, Reg, Representation); 64] =
-            [(x64::SCRATCH, x64::SCRATCH, Representation::I64); 64];
+            [(A::SCRATCH, A::SCRATCH, Representation::I64); 64];
         let mut count = 0;
         for (entry, dst) in moves {
             let src = self.register_of(entry);
@@ -548,9 +544,9 @@ impl Function<'_> {
                 // All that is left are circles.
                 let (src, dst, _) = moves[0];
                 if src.is_vector() {
-                    let spare = x64::VECTOR_SCRATCH;
-                    self.masm.vmove(spare, dst);
-                    self.masm.vmove(dst, src);
+                    let spare = A::VECTOR_SCRATCH;
+                    self.masm.copy(spare, dst);
+                    self.masm.copy(dst, src);
                     for other in &mut moves[1..left] {
                         if other.0 == dst {
                             other.0 = spare;

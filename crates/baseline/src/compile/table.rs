@@ -8,14 +8,14 @@ use tepui_abi::layout::{ImportedFunctionLayout, TableLayout};
 use tepui_module::{FuncIndex, TableIndex, TableType};
 
 use super::{Entry, Function, Place, Step, Stop, size_of};
+use crate::masm::{Alu, Assembler, Condition, IntCc, Mem, Size, Src};
 use crate::reg::Reg;
-use crate::x64::{self, Alu, Cc, Condition, Mem, Size, Src};
 
 fn element(ty: &TableType) -> Representation {
     Representation::of_reference(ty.element.heap)
 }
 
-impl Function<'_> {
+impl<A: Assembler> Function<'_, A> {
     fn table_type(&self, table: u32) -> TableType {
         *self.module.table(TableIndex::new(table))
     }
@@ -46,14 +46,14 @@ impl Function<'_> {
         }
     }
 
-    /// The address of the element at the index, in `rcx`; uses all scratch
-    /// registers. Gives the trap of a fault there.
+    /// The address of the element at the index, in the second scratch
+    /// register; uses all of them. Gives the trap of a fault there.
     fn element_address(&mut self, table: u32, index: Entry) -> (Mem, Option<Trap>) {
         let ty = self.table_type(table);
         let layout = TableLayout::new(self.plan.layout.target());
-        let base = self.table_word(table, layout.base(), x64::SCRATCH_2);
-        self.masm.load(Size::S64, x64::SCRATCH_2, base);
-        self.materialize(index, x64::SCRATCH);
+        let base = self.table_word(table, layout.base(), A::SCRATCH_2);
+        self.masm.load(Size::S64, A::SCRATCH_2, base);
+        self.materialize(index, A::SCRATCH);
         let scale = if element(&ty) == Representation::Pointer {
             3
         } else {
@@ -61,10 +61,10 @@ impl Function<'_> {
         };
         self.masm.lea(
             Size::S64,
-            x64::SCRATCH_2,
+            A::SCRATCH_2,
             Mem {
-                base: x64::SCRATCH_2,
-                index: Some(x64::SCRATCH),
+                base: A::SCRATCH_2,
+                index: Some(A::SCRATCH),
                 scale,
                 disp: 0,
             },
@@ -73,39 +73,31 @@ impl Function<'_> {
             if i32::try_from(ty.minimum).is_ok() {
                 Src::Imm(ty.minimum as i64)
             } else {
-                self.masm.imm(x64::SCRATCH_3, ty.minimum);
-                Src::Reg(x64::SCRATCH_3)
+                self.masm.imm(A::SCRATCH_3, ty.minimum);
+                Src::Reg(A::SCRATCH_3)
             }
         } else {
-            Src::Mem(self.table_word(table, layout.length(), x64::SCRATCH_3))
+            Src::Mem(self.table_word(table, layout.length(), A::SCRATCH_3))
         };
         let is_out = match length {
             // Compared with zero: every index is out.
             Src::Imm(0) => {
                 self.masm
-                    .alu(Alu::Or, Size::S64, x64::SCRATCH, x64::SCRATCH, Src::Imm(-1));
-                self.masm.compare(Size::S64, x64::SCRATCH, Src::Imm(1));
-                Cc::NotCarry
+                    .alu(Alu::Or, Size::S64, A::SCRATCH, A::SCRATCH, Src::Imm(-1));
+                self.masm.compare(Size::S64, A::SCRATCH, Src::Imm(1));
+                IntCc::AboveEqual
             }
             length => {
-                self.masm.compare(Size::S64, x64::SCRATCH, length);
-                Cc::NotCarry
+                self.masm.compare(Size::S64, A::SCRATCH, length);
+                IntCc::AboveEqual
             }
         };
-        let mem = Mem::at(x64::SCRATCH_2, 0);
+        let mem = Mem::at(A::SCRATCH_2, 0);
         if !self.tunables.spectre {
             self.masm.trap_if(is_out, Trap::TableOutOfBounds);
             return (mem, None);
         }
-        self.masm.flags_live = true;
-        self.masm.imm(x64::SCRATCH_3, 0);
-        self.masm.flags_live = false;
-        self.masm.move_if(
-            Condition::Is(is_out),
-            Size::S64,
-            x64::SCRATCH_2,
-            x64::SCRATCH_3,
-        );
+        self.masm.null_if(is_out, A::SCRATCH_2);
         (mem, Some(Trap::TableOutOfBounds))
     }
 
@@ -143,7 +135,7 @@ impl Function<'_> {
         }
         let layout = TableLayout::new(self.plan.layout.target());
         let dst = self.allocate(repr);
-        let word = self.table_word(table, layout.length(), x64::SCRATCH);
+        let word = self.table_word(table, layout.length(), A::SCRATCH);
         self.masm.load(Size::S64, dst, word);
         if repr == Representation::I32 {
             self.masm.move_reg(Size::S32, dst, dst);
@@ -214,7 +206,7 @@ impl Function<'_> {
         let entry = self.pop();
         let held = self.hold(entry);
         self.masm.test(size_of(entry.repr), held.reg);
-        self.push_flags(Condition::Is(Cc::Equal));
+        self.push_flags(Condition::Is(IntCc::Equal));
     }
 
     pub(super) fn ref_func(&mut self, function: u32) -> Step {
@@ -242,7 +234,7 @@ impl Function<'_> {
         let entry = self.pop();
         let held = self.hold(entry);
         self.masm.test(size_of(entry.repr), held.reg);
-        self.masm.trap_if(Cc::Equal, Trap::NullReference);
+        self.masm.trap_if(IntCc::Equal, Trap::NullReference);
         self.push_held(held, entry);
     }
 
@@ -260,9 +252,9 @@ impl Function<'_> {
         let entry = self.pop();
         let held = self.hold(entry);
         self.masm.test(size_of(entry.repr), held.reg);
-        self.masm.flags_live = true;
+        self.masm.set_flags_live(true);
         // On the way of the branch the reference is not needed.
-        self.branch_if(Condition::Is(Cc::Equal), depth);
+        self.branch_if(Condition::Is(IntCc::Equal), depth);
         self.push_held(held, entry);
         Ok(())
     }
@@ -273,9 +265,9 @@ impl Function<'_> {
         let held = self.hold(entry);
         self.masm.test(size_of(entry.repr), held.reg);
         self.push_held(held, entry);
-        self.masm.flags_live = true;
+        self.masm.set_flags_live(true);
         // The branch takes the reference with it; what goes on does not.
-        self.branch_if(Condition::Is(Cc::NotEqual), depth);
+        self.branch_if(Condition::Is(IntCc::NotEqual), depth);
         self.pop();
         Ok(())
     }

@@ -9,13 +9,13 @@ use wasmparser::{
     VisitSimdOperator,
 };
 
-use super::atomic::Rmw;
 use super::call::CallKind;
-use super::{Entry, Function, Place, Step, Stop, is_float, size_of};
-use crate::reg::Reg;
-use crate::x64::{
-    self, Alu, Cc, Condition, Conversion, Division, FloatBinary, Mem, Rounding, Shift, Size,
+use super::{Entry, Function, Place, Step, Stop, bytes_of, is_float, size_of};
+use crate::masm::{
+    Alu, Assembler, Condition, Conversion, Division, FloatBinary, FloatCc, IntCc, Mem, Rmw,
+    Rounding, Shift, Size,
 };
+use crate::reg::Reg;
 
 /// Writes the methods for instructions of proposals that are not implemented.
 /// Validation refuses them by name before a compiler sees them.
@@ -67,7 +67,7 @@ macro_rules! accesses {
     };
 }
 
-impl Function<'_> {
+impl<A: Assembler> Function<'_, A> {
     // Integers.
 
     fn alu(&mut self, op: Alu, repr: Representation) {
@@ -114,7 +114,7 @@ impl Function<'_> {
         self.push_reg(dst, repr);
     }
 
-    fn bits(&mut self, make: fn(&mut x64::Masm, Size, Reg, Reg), repr: Representation) {
+    fn bits(&mut self, make: fn(&mut A, Size, Reg, Reg), repr: Representation) {
         let a = self.pop_reg();
         let dst = self.result(repr, &[a]);
         make(&mut self.masm, size_of(repr), dst, a.reg);
@@ -124,25 +124,15 @@ impl Function<'_> {
     pub(super) fn push_flags(&mut self, condition: Condition) {
         self.push(Place::Flags(condition), I32);
         self.flags_pending = true;
-        self.masm.flags_live = true;
+        self.masm.set_flags_live(true);
     }
 
-    fn compare(&mut self, cc: Cc, repr: Representation) {
+    fn compare(&mut self, cc: IntCc, repr: Representation) {
         let (mut b, mut a) = (self.pop(), self.pop());
         let mut cc = cc;
         if matches!(a.place, Place::Const(_)) && !matches!(b.place, Place::Const(_)) {
             std::mem::swap(&mut a, &mut b);
-            cc = match cc {
-                Cc::Less => Cc::Greater,
-                Cc::Greater => Cc::Less,
-                Cc::LessEqual => Cc::GreaterEqual,
-                Cc::GreaterEqual => Cc::LessEqual,
-                Cc::Carry => Cc::Above,
-                Cc::Above => Cc::Carry,
-                Cc::BelowEqual => Cc::NotCarry,
-                Cc::NotCarry => Cc::BelowEqual,
-                same => same,
-            };
+            cc = cc.swapped();
         }
         let a = self.hold(a);
         let b = self.source(b);
@@ -158,7 +148,7 @@ impl Function<'_> {
         }
         let held = self.hold(entry);
         self.masm.test(size_of(repr), held.reg);
-        self.push_flags(Condition::Is(Cc::Equal));
+        self.push_flags(Condition::Is(IntCc::Equal));
     }
 
     fn extend(&mut self, from: Size, repr: Representation) {
@@ -176,16 +166,18 @@ impl Function<'_> {
         self.push_reg(dst, repr);
     }
 
-    fn add_wide(&mut self, subtract: bool) {
+    fn add_wide(&mut self, op: Alu) {
         let (b_high, b_low) = (self.pop_reg(), self.pop_reg());
         let (a_high, a_low) = (self.pop_reg(), self.pop_reg());
         let low = self.allocate(I64);
         let high = self.allocate(I64);
-        self.masm.copy(low, a_low.reg);
-        self.masm.copy(high, a_high.reg);
-        let op = if subtract { Alu::Sub } else { Alu::Add };
-        self.masm.alu(op, Size::S64, low, low, b_low.reg.into());
-        self.masm.alu_carry(subtract, high, b_high.reg);
+        self.masm.add_wide(
+            op,
+            low,
+            high,
+            [a_low.reg, a_high.reg],
+            [b_low.reg, b_high.reg],
+        );
         self.push_reg(low, I64);
         self.push_reg(high, I64);
     }
@@ -220,7 +212,7 @@ impl Function<'_> {
         }
     }
 
-    fn float_sign(&mut self, make: fn(&mut x64::Masm, bool, Reg, Reg), repr: Representation) {
+    fn float_sign(&mut self, make: fn(&mut A, bool, Reg, Reg), repr: Representation) {
         let a = self.pop_reg();
         let dst = self.result(repr, &[a]);
         make(&mut self.masm, repr == F64, dst, a.reg);
@@ -235,7 +227,7 @@ impl Function<'_> {
     }
 
     fn round(&mut self, mode: Rounding, builtin: Builtin, repr: Representation) {
-        if self.masm.cpu.sse41 {
+        if self.masm.has_rounding() {
             let a = self.pop_reg();
             let dst = self.result(repr, &[a]);
             self.masm.float_round(mode, repr == F64, dst, a.reg);
@@ -244,21 +236,20 @@ impl Function<'_> {
         }
         let a = self.pop();
         self.save_for_call(self.stack.len());
-        self.materialize(a, x64::VECTOR_SCRATCH);
+        self.materialize(a, A::VECTOR_SCRATCH);
         self.masm
-            .vector_to_gpr(repr == F64, x64::C_PARAMS[1], x64::VECTOR_SCRATCH);
+            .vector_to_gpr(repr == F64, A::C_PARAMS[1], A::VECTOR_SCRATCH);
         self.call_runtime(builtin);
         self.after_call();
         let dst = self.allocate(repr);
-        self.masm.gpr_to_vector(repr == F64, dst, x64::SCRATCH);
+        self.masm.gpr_to_vector(repr == F64, dst, A::SCRATCH);
         self.push_float(dst, repr);
     }
 
-    fn compare_floats(&mut self, condition: Condition, swap: bool, repr: Representation) {
+    fn compare_floats(&mut self, cc: FloatCc, repr: Representation) {
         let (b, a) = (self.pop_reg(), self.pop_reg());
-        let (first, second) = if swap { (b, a) } else { (a, b) };
-        self.masm.ucomis(repr == F64, first.reg, second.reg);
-        self.push_flags(condition);
+        self.masm.compare_floats(repr == F64, cc, a.reg, b.reg);
+        self.push_flags(Condition::Float(cc));
     }
 
     fn promote(&mut self) {
@@ -331,31 +322,29 @@ impl Function<'_> {
             _ => {
                 let held = self.hold(condition);
                 self.masm.test(Size::S32, held.reg);
-                self.masm.flags_live = true;
-                Condition::Is(Cc::NotEqual)
+                self.masm.set_flags_live(true);
+                Condition::Is(IntCc::NotEqual)
             }
         };
         let (b, a) = (self.pop(), self.pop());
         let repr = a.repr;
         let (mut a, mut b) = (self.hold(a), self.hold(b));
         let mut condition = condition;
-        if condition == Condition::FloatEqual {
-            condition = Condition::FloatNotEqual;
+        if condition == Condition::Float(FloatCc::Equal) {
+            condition = Condition::Float(FloatCc::NotEqual);
             std::mem::swap(&mut a, &mut b);
         }
         let reg = if is_float(repr) {
             let dst = self.make_own(a, repr);
-            let over = self.masm.e.label();
-            self.masm.jump_if(condition, over);
-            self.masm.vmove(dst, b.reg);
-            self.masm.e.bind(over);
+            self.masm
+                .vector_move_unless(condition, bytes_of(repr), dst, b.reg);
             dst
         } else {
             let dst = self.make_own(b, repr);
             self.masm.move_if(condition, size_of(repr), dst, a.reg);
             dst
         };
-        self.masm.flags_live = false;
+        self.masm.set_flags_live(false);
         self.push_reg(reg, repr);
     }
 
@@ -376,8 +365,8 @@ impl Function<'_> {
             Some(defined) => self.in_context(self.plan.layout.defined_global(defined)),
             None => {
                 let pointer = self.in_context(self.plan.layout.imported_global(index.as_u32()));
-                self.masm.load(Size::S64, x64::SCRATCH_2, pointer);
-                Mem::at(x64::SCRATCH_2, 0)
+                self.masm.load(Size::S64, A::SCRATCH_2, pointer);
+                Mem::at(A::SCRATCH_2, 0)
             }
         }
     }
@@ -403,7 +392,8 @@ impl Function<'_> {
     fn global_set(&mut self, index: u32) {
         let value = self.pop();
         let mem = self.global(GlobalIndex::new(index));
-        // The address may be in `rcx`, which storing leaves alone.
+        // The address may be in the second scratch register, which storing
+        // leaves alone.
         self.store_value(value, mem);
     }
 
@@ -416,12 +406,12 @@ impl Function<'_> {
     fn drop_value(&mut self) {
         let entry: Entry = self.pop();
         if let Place::Flags(_) = entry.place {
-            self.masm.flags_live = false;
+            self.masm.set_flags_live(false);
         }
     }
 }
 
-impl<'a> VisitOperator<'a> for Function<'a> {
+impl<'a, A: Assembler> VisitOperator<'a> for Function<'a, A> {
     type Output = Step;
 
     fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Step>> {
@@ -673,50 +663,50 @@ impl<'a> VisitOperator<'a> for Function<'a> {
     }
 
     numbers! { compare:
-        visit_i32_eq Cc::Equal, I32;
-        visit_i32_ne Cc::NotEqual, I32;
-        visit_i32_lt_s Cc::Less, I32;
-        visit_i32_lt_u Cc::Carry, I32;
-        visit_i32_gt_s Cc::Greater, I32;
-        visit_i32_gt_u Cc::Above, I32;
-        visit_i32_le_s Cc::LessEqual, I32;
-        visit_i32_le_u Cc::BelowEqual, I32;
-        visit_i32_ge_s Cc::GreaterEqual, I32;
-        visit_i32_ge_u Cc::NotCarry, I32;
-        visit_i64_eq Cc::Equal, I64;
-        visit_i64_ne Cc::NotEqual, I64;
-        visit_i64_lt_s Cc::Less, I64;
-        visit_i64_lt_u Cc::Carry, I64;
-        visit_i64_gt_s Cc::Greater, I64;
-        visit_i64_gt_u Cc::Above, I64;
-        visit_i64_le_s Cc::LessEqual, I64;
-        visit_i64_le_u Cc::BelowEqual, I64;
-        visit_i64_ge_s Cc::GreaterEqual, I64;
-        visit_i64_ge_u Cc::NotCarry, I64;
+        visit_i32_eq IntCc::Equal, I32;
+        visit_i32_ne IntCc::NotEqual, I32;
+        visit_i32_lt_s IntCc::Less, I32;
+        visit_i32_lt_u IntCc::Below, I32;
+        visit_i32_gt_s IntCc::Greater, I32;
+        visit_i32_gt_u IntCc::Above, I32;
+        visit_i32_le_s IntCc::LessEqual, I32;
+        visit_i32_le_u IntCc::BelowEqual, I32;
+        visit_i32_ge_s IntCc::GreaterEqual, I32;
+        visit_i32_ge_u IntCc::AboveEqual, I32;
+        visit_i64_eq IntCc::Equal, I64;
+        visit_i64_ne IntCc::NotEqual, I64;
+        visit_i64_lt_s IntCc::Less, I64;
+        visit_i64_lt_u IntCc::Below, I64;
+        visit_i64_gt_s IntCc::Greater, I64;
+        visit_i64_gt_u IntCc::Above, I64;
+        visit_i64_le_s IntCc::LessEqual, I64;
+        visit_i64_le_u IntCc::BelowEqual, I64;
+        visit_i64_ge_s IntCc::GreaterEqual, I64;
+        visit_i64_ge_u IntCc::AboveEqual, I64;
     }
 
     numbers! { compare_floats:
-        visit_f32_eq Condition::FloatEqual, false, F32;
-        visit_f32_ne Condition::FloatNotEqual, false, F32;
-        visit_f32_lt x64::Masm::greater(false), true, F32;
-        visit_f32_gt x64::Masm::greater(false), false, F32;
-        visit_f32_le x64::Masm::greater(true), true, F32;
-        visit_f32_ge x64::Masm::greater(true), false, F32;
-        visit_f64_eq Condition::FloatEqual, false, F64;
-        visit_f64_ne Condition::FloatNotEqual, false, F64;
-        visit_f64_lt x64::Masm::greater(false), true, F64;
-        visit_f64_gt x64::Masm::greater(false), false, F64;
-        visit_f64_le x64::Masm::greater(true), true, F64;
-        visit_f64_ge x64::Masm::greater(true), false, F64;
+        visit_f32_eq FloatCc::Equal, F32;
+        visit_f32_ne FloatCc::NotEqual, F32;
+        visit_f32_lt FloatCc::Less, F32;
+        visit_f32_gt FloatCc::Greater, F32;
+        visit_f32_le FloatCc::LessEqual, F32;
+        visit_f32_ge FloatCc::GreaterEqual, F32;
+        visit_f64_eq FloatCc::Equal, F64;
+        visit_f64_ne FloatCc::NotEqual, F64;
+        visit_f64_lt FloatCc::Less, F64;
+        visit_f64_gt FloatCc::Greater, F64;
+        visit_f64_le FloatCc::LessEqual, F64;
+        visit_f64_ge FloatCc::GreaterEqual, F64;
     }
 
     numbers! { bits:
-        visit_i32_clz x64::Masm::clz, I32;
-        visit_i32_ctz x64::Masm::ctz, I32;
-        visit_i32_popcnt x64::Masm::popcnt, I32;
-        visit_i64_clz x64::Masm::clz, I64;
-        visit_i64_ctz x64::Masm::ctz, I64;
-        visit_i64_popcnt x64::Masm::popcnt, I64;
+        visit_i32_clz A::clz, I32;
+        visit_i32_ctz A::ctz, I32;
+        visit_i32_popcnt A::popcnt, I32;
+        visit_i64_clz A::clz, I64;
+        visit_i64_ctz A::ctz, I64;
+        visit_i64_popcnt A::popcnt, I64;
     }
 
     numbers! { alu:
@@ -779,10 +769,10 @@ impl<'a> VisitOperator<'a> for Function<'a> {
     }
 
     numbers! { float_sign:
-        visit_f32_abs x64::Masm::float_abs, F32;
-        visit_f32_neg x64::Masm::float_neg, F32;
-        visit_f64_abs x64::Masm::float_abs, F64;
-        visit_f64_neg x64::Masm::float_neg, F64;
+        visit_f32_abs A::float_abs, F32;
+        visit_f32_neg A::float_neg, F32;
+        visit_f64_abs A::float_abs, F64;
+        visit_f64_neg A::float_neg, F64;
     }
 
     numbers! { sqrt:
@@ -858,8 +848,8 @@ impl<'a> VisitOperator<'a> for Function<'a> {
     }
 
     numbers! { add_wide:
-        visit_i64_add128 false;
-        visit_i64_sub128 true;
+        visit_i64_add128 Alu::Add;
+        visit_i64_sub128 Alu::Sub;
     }
 
     numbers! { mul_wide:

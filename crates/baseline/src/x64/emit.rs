@@ -8,59 +8,35 @@
 
 use std::collections::HashMap;
 
+use crate::masm::{IntCc, Label, Mem};
 use crate::reg::Reg;
 
-pub(crate) const RAX: Reg = Reg::int(0);
-pub(crate) const RCX: Reg = Reg::int(1);
-pub(crate) const RDX: Reg = Reg::int(2);
-pub(crate) const RBX: Reg = Reg::int(3);
-pub(crate) const RSP: Reg = Reg::int(4);
-pub(crate) const RBP: Reg = Reg::int(5);
-pub(crate) const RSI: Reg = Reg::int(6);
-pub(crate) const RDI: Reg = Reg::int(7);
-pub(crate) const R8: Reg = Reg::int(8);
-pub(crate) const R9: Reg = Reg::int(9);
-pub(crate) const R10: Reg = Reg::int(10);
-pub(crate) const R11: Reg = Reg::int(11);
-pub(crate) const R12: Reg = Reg::int(12);
-pub(crate) const R13: Reg = Reg::int(13);
-pub(crate) const R14: Reg = Reg::int(14);
-pub(crate) const R15: Reg = Reg::int(15);
-pub(crate) const XMM14: Reg = Reg::vector(14);
-pub(crate) const XMM15: Reg = Reg::vector(15);
-
-/// A place in code that jumps go to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Label(u32);
+pub(super) const RAX: Reg = Reg::int(0);
+pub(super) const RCX: Reg = Reg::int(1);
+pub(super) const RDX: Reg = Reg::int(2);
+pub(super) const RBX: Reg = Reg::int(3);
+pub(super) const RSP: Reg = Reg::int(4);
+pub(super) const RBP: Reg = Reg::int(5);
+pub(super) const RSI: Reg = Reg::int(6);
+pub(super) const RDI: Reg = Reg::int(7);
+pub(super) const R8: Reg = Reg::int(8);
+pub(super) const R9: Reg = Reg::int(9);
+pub(super) const R10: Reg = Reg::int(10);
+pub(super) const R11: Reg = Reg::int(11);
+pub(super) const R12: Reg = Reg::int(12);
+pub(super) const R13: Reg = Reg::int(13);
+pub(super) const R14: Reg = Reg::int(14);
+pub(super) const R15: Reg = Reg::int(15);
+pub(super) const XMM14: Reg = Reg::vector(14);
+pub(super) const XMM15: Reg = Reg::vector(15);
 
 /// A constant beside the code, by its offset among the constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Constant(u32);
-
-/// An address: base, index times scale, distance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mem {
-    pub(crate) base: Reg,
-    pub(crate) index: Option<Reg>,
-    /// log2 of what the index is multiplied with.
-    pub(crate) scale: u8,
-    pub(crate) disp: i32,
-}
-
-impl Mem {
-    pub(crate) const fn at(base: Reg, disp: i32) -> Mem {
-        Mem {
-            base,
-            index: None,
-            scale: 0,
-            disp,
-        }
-    }
-}
+pub(super) struct Constant(u32);
 
 /// A register or memory operand.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Rm {
+pub(super) enum Rm {
     Reg(Reg),
     Mem(Mem),
     Constant(Constant),
@@ -87,7 +63,7 @@ impl From<Constant> for Rm {
 /// A condition, by its number in the encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Cc {
+pub(super) enum Cc {
     Carry = 2,
     NotCarry = 3,
     Equal = 4,
@@ -95,7 +71,6 @@ pub(crate) enum Cc {
     BelowEqual = 6,
     Above = 7,
     Sign = 8,
-    NotSign = 9,
     Parity = 10,
     NotParity = 11,
     Less = 12,
@@ -104,30 +79,27 @@ pub(crate) enum Cc {
     Greater = 15,
 }
 
-impl Cc {
-    pub(crate) fn not(self) -> Cc {
-        match self {
-            Cc::Carry => Cc::NotCarry,
-            Cc::NotCarry => Cc::Carry,
-            Cc::Equal => Cc::NotEqual,
-            Cc::NotEqual => Cc::Equal,
-            Cc::BelowEqual => Cc::Above,
-            Cc::Above => Cc::BelowEqual,
-            Cc::Sign => Cc::NotSign,
-            Cc::NotSign => Cc::Sign,
-            Cc::Parity => Cc::NotParity,
-            Cc::NotParity => Cc::Parity,
-            Cc::Less => Cc::GreaterEqual,
-            Cc::GreaterEqual => Cc::Less,
-            Cc::LessEqual => Cc::Greater,
-            Cc::Greater => Cc::LessEqual,
+impl From<IntCc> for Cc {
+    #[inline(always)]
+    fn from(cc: IntCc) -> Cc {
+        match cc {
+            IntCc::Equal => Cc::Equal,
+            IntCc::NotEqual => Cc::NotEqual,
+            IntCc::Below => Cc::Carry,
+            IntCc::AboveEqual => Cc::NotCarry,
+            IntCc::BelowEqual => Cc::BelowEqual,
+            IntCc::Above => Cc::Above,
+            IntCc::Less => Cc::Less,
+            IntCc::GreaterEqual => Cc::GreaterEqual,
+            IntCc::LessEqual => Cc::LessEqual,
+            IntCc::Greater => Cc::Greater,
         }
     }
 }
 
 /// An immediate operand at the end of an instruction.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Imm {
+pub(super) enum Imm {
     None,
     I8(u8),
     I16(u16),
@@ -167,8 +139,8 @@ struct ConstantFixup {
 
 /// A buffer of code.
 #[derive(Default)]
-pub(crate) struct Emitter {
-    pub(crate) code: Vec<u8>,
+pub(super) struct Emitter {
+    pub(super) code: Vec<u8>,
     /// A position, or the last jump to it with [`UNBOUND`] set.
     labels: Vec<u32>,
     constants: Vec<u8>,
@@ -180,10 +152,10 @@ pub(crate) struct Emitter {
 
 /// An opcode: prefix (0, 66, F2, F3), map (0: one byte, 1: 0F, 2: 0F38, 3: 0F3A),
 /// byte, from high to low.
-pub(crate) type Op = u32;
+pub(super) type Op = u32;
 
 impl Emitter {
-    pub(crate) fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.code.clear();
         self.labels.clear();
         self.constants.clear();
@@ -192,7 +164,7 @@ impl Emitter {
         self.tables.clear();
     }
 
-    pub(crate) fn position(&self) -> u32 {
+    pub(super) fn position(&self) -> u32 {
         self.code.len() as u32
     }
 
@@ -203,7 +175,7 @@ impl Emitter {
         self.code.truncate(len);
     }
 
-    pub(crate) fn byte(&mut self, byte: u8) {
+    pub(super) fn byte(&mut self, byte: u8) {
         self.code.push(byte);
     }
 
@@ -315,19 +287,19 @@ impl Emitter {
 
     /// An instruction of 32 or 64 bits; `reg` may be an opcode extension.
     #[inline]
-    pub(crate) fn op(&mut self, op: Op, wide: bool, reg: u8, rm: impl Into<Rm>) {
+    pub(super) fn op(&mut self, op: Op, wide: bool, reg: u8, rm: impl Into<Rm>) {
         self.legacy(op, wide, false, reg, rm.into(), Imm::None);
     }
 
     /// The same with an immediate.
     #[inline]
-    pub(crate) fn op_imm(&mut self, op: Op, wide: bool, reg: u8, rm: impl Into<Rm>, imm: Imm) {
+    pub(super) fn op_imm(&mut self, op: Op, wide: bool, reg: u8, rm: impl Into<Rm>, imm: Imm) {
         self.legacy(op, wide, false, reg, rm.into(), imm);
     }
 
     /// An instruction on byte registers.
     #[inline]
-    pub(crate) fn op8(&mut self, op: Op, reg: Reg, rm: impl Into<Rm>) {
+    pub(super) fn op8(&mut self, op: Op, reg: Reg, rm: impl Into<Rm>) {
         let rm = rm.into();
         let force = reg.code() >= 4 || matches!(rm, Rm::Reg(rm) if rm.code() >= 4);
         self.legacy(op, false, force, reg.code(), rm, Imm::None);
@@ -335,7 +307,7 @@ impl Emitter {
 
     /// An instruction in the VEX encoding, 128 bits.
     #[inline]
-    pub(crate) fn vex(&mut self, op: Op, wide: bool, reg: Reg, second: u8, rm: Rm, imm: Imm) {
+    pub(super) fn vex(&mut self, op: Op, wide: bool, reg: Reg, second: u8, rm: Rm, imm: Imm) {
         let mut out = Bytes {
             bytes: [0; 16],
             len: 0,
@@ -364,7 +336,7 @@ impl Emitter {
     }
 
     /// `mov reg, imm64`.
-    pub(crate) fn mov_imm64(&mut self, reg: Reg, value: u64) {
+    pub(super) fn mov_imm64(&mut self, reg: Reg, value: u64) {
         let mut out = Bytes {
             bytes: [0; 16],
             len: 0,
@@ -377,7 +349,7 @@ impl Emitter {
     }
 
     /// `mov reg, imm32`, zero-extended.
-    pub(crate) fn mov_imm32(&mut self, reg: Reg, value: u32) {
+    pub(super) fn mov_imm32(&mut self, reg: Reg, value: u32) {
         let mut out = Bytes {
             bytes: [0; 16],
             len: 0,
@@ -392,12 +364,12 @@ impl Emitter {
 
     // Labels.
 
-    pub(crate) fn label(&mut self) -> Label {
+    pub(super) fn label(&mut self) -> Label {
         self.labels.push(UNBOUND | END);
         Label(self.labels.len() as u32 - 1)
     }
 
-    pub(crate) fn bind(&mut self, label: Label) {
+    pub(super) fn bind(&mut self, label: Label) {
         let here = self.position();
         let mut at = self.labels[label.0 as usize];
         debug_assert!(at & UNBOUND != 0, "a label is bound once");
@@ -435,7 +407,7 @@ impl Emitter {
         i8::try_from(distance).ok().map(|distance| distance as u8)
     }
 
-    pub(crate) fn jmp(&mut self, label: Label) {
+    pub(super) fn jmp(&mut self, label: Label) {
         if let Some(distance) = self.short(label) {
             self.code.extend_from_slice(&[0xeb, distance]);
             return;
@@ -444,7 +416,7 @@ impl Emitter {
         self.target(label);
     }
 
-    pub(crate) fn jcc(&mut self, cc: Cc, label: Label) {
+    pub(super) fn jcc(&mut self, cc: Cc, label: Label) {
         if let Some(distance) = self.short(label) {
             self.code.extend_from_slice(&[0x70 | cc as u8, distance]);
             return;
@@ -454,19 +426,19 @@ impl Emitter {
     }
 
     /// A jump over a few instructions; see [`Emitter::land`].
-    pub(crate) fn hop(&mut self, cc: Cc) -> u32 {
+    pub(super) fn hop(&mut self, cc: Cc) -> u32 {
         self.code.extend_from_slice(&[0x70 | cc as u8, 0]);
         self.position()
     }
 
     /// The same without condition.
-    pub(crate) fn hop_always(&mut self) -> u32 {
+    pub(super) fn hop_always(&mut self) -> u32 {
         self.code.extend_from_slice(&[0xeb, 0]);
         self.position()
     }
 
     /// Where a [`hop`](Emitter::hop) leads: at most 127 bytes on.
-    pub(crate) fn land(&mut self, hop: u32) {
+    pub(super) fn land(&mut self, hop: u32) {
         let distance = self.position() - hop;
         assert!(distance < 128, "a short jump is too long");
         self.code[hop as usize - 1] = distance as u8;
@@ -475,7 +447,7 @@ impl Emitter {
     // Constants.
 
     /// Sixteen bytes beside the code, aligned.
-    pub(crate) fn constant(&mut self, bytes: [u8; 16]) -> Constant {
+    pub(super) fn constant(&mut self, bytes: [u8; 16]) -> Constant {
         if let Some(constant) = self.known.get(&bytes) {
             return *constant;
         }
@@ -489,7 +461,7 @@ impl Emitter {
     }
 
     /// A table of distances from its own start to the labels.
-    pub(crate) fn table(&mut self, labels: Vec<Label>) -> Constant {
+    pub(super) fn table(&mut self, labels: Vec<Label>) -> Constant {
         let at = self.constants.len() as u32;
         self.constants
             .resize(self.constants.len() + 4 * labels.len(), 0);
@@ -498,7 +470,7 @@ impl Emitter {
     }
 
     /// The code with `prologue` in front and the constants behind it.
-    pub(crate) fn finish(&mut self, prologue: &[u8]) -> Vec<u8> {
+    pub(super) fn finish(&mut self, prologue: &[u8]) -> Vec<u8> {
         let total = prologue.len() + self.code.len();
         let start = if self.constants.is_empty() {
             total

@@ -9,28 +9,23 @@
 //! here that makes one clears the upper half, and [`Masm::move_reg`] is used on
 //! everything that arrives from outside.
 
-pub(crate) mod emit;
-pub(crate) mod features;
+mod emit;
 mod scalar;
-pub(crate) mod simd;
+mod simd;
 
-use tepui_abi::Trap;
-use tepui_abi::metadata::TrapSite;
+use tepui_abi::{RelocationKind, Trap};
 
-use crate::reg::Reg;
+use crate::CpuFeatures;
+use crate::masm::{
+    Assembler, Condition, FloatCc, Frame, IntCc, Label, Mem, Notes, Prologue, Reach, Size,
+};
+use crate::reg::{Reg, each};
 use emit::*;
-pub(crate) use emit::{Cc, Label, Mem};
-pub use features::CpuFeatures;
-pub(crate) use scalar::{Alu, Conversion, Division, FloatBinary, Rounding, Shift};
 
-pub(crate) const CONTEXT: Reg = R14;
-pub(crate) const MEMORY_BASE: Reg = R15;
-pub(crate) const FRAME: Reg = RBP;
-/// Integer scratch registers; no value ever lives in them.
-pub(crate) const SCRATCH: Reg = RAX;
-pub(crate) const SCRATCH_2: Reg = RCX;
-pub(crate) const SCRATCH_3: Reg = RDX;
-pub(crate) const VECTOR_SCRATCH: Reg = XMM15;
+/// Offset of the `index`th saved register from the frame pointer.
+fn saved_at(frame: &Frame, index: usize) -> i32 {
+    8 * index as i32 - frame.bytes as i32
+}
 
 const fn set(registers: &[Reg]) -> u64 {
     let mut bits = 0;
@@ -42,172 +37,142 @@ const fn set(registers: &[Reg]) -> u64 {
     bits
 }
 
-/// Integer registers that calls destroy.
-pub(crate) const CALLER_SAVED: u64 = set(&[RSI, RDI, R8, R9, R10, R11]);
-/// Integer registers that calls keep; `r15` only where no memory base is in it.
-pub(crate) const CALLEE_SAVED: u64 = set(&[RBX, R12, R13]);
-/// Vector registers; calls destroy them all.
-pub(crate) const VECTORS: u64 = 0x3fff << 32;
-
-/// Where the convention passes integers and returns them.
-pub(crate) const INT_PARAMS: [Reg; 4] = [RDX, RCX, R8, R9];
-/// Where the body finds them at its start: not in scratch registers.
-pub(crate) const BODY_PARAMS: [Reg; 4] = [RDI, RSI, R8, R9];
-pub(crate) const INT_RESULTS: [Reg; 8] = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10];
-/// The C convention's integer parameters, the first being the context.
-pub(crate) const C_PARAMS: [Reg; 6] = [RDI, RSI, RDX, RCX, R8, R9];
-pub(crate) const CALLEE_CONTEXT: Reg = RDI;
-pub(crate) const CALLER_CONTEXT: Reg = RSI;
-
-/// How wide an operation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Size {
-    S8,
-    S16,
-    S32,
-    S64,
-}
-
-impl Size {
-    pub(crate) const fn bytes(self) -> u32 {
-        match self {
-            Size::S8 => 1,
-            Size::S16 => 2,
-            Size::S32 => 4,
-            Size::S64 => 8,
-        }
-    }
-
-    pub(crate) const fn is_64(self) -> bool {
-        matches!(self, Size::S64)
-    }
-}
-
-/// A second operand.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Src {
-    Reg(Reg),
-    Imm(i64),
-    Mem(Mem),
-}
-
-impl From<Reg> for Src {
-    fn from(reg: Reg) -> Src {
-        Src::Reg(reg)
-    }
-}
-
-/// What a comparison has to say for it to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Condition {
-    Is(Cc),
-    /// Floats are equal: equal and ordered.
+/// What a condition is, in flags.
+enum Flags {
+    One(Cc),
+    /// Equal, and not unordered.
     FloatEqual,
-    /// Floats differ, or one is no number.
+    /// Not equal, or unordered.
     FloatNotEqual,
 }
 
-impl Condition {
-    pub(crate) fn not(self) -> Condition {
-        match self {
-            Condition::Is(cc) => Condition::Is(cc.not()),
-            Condition::FloatEqual => Condition::FloatNotEqual,
-            Condition::FloatNotEqual => Condition::FloatEqual,
+impl From<Condition> for Flags {
+    #[inline]
+    fn from(condition: Condition) -> Flags {
+        match condition {
+            Condition::Is(cc) => Flags::One(cc.into()),
+            Condition::Float(FloatCc::Equal) => Flags::FloatEqual,
+            Condition::Float(FloatCc::NotEqual) => Flags::FloatNotEqual,
+            // The operands of comparisons are put in the order in which carry
+            // says both "less" and "unordered".
+            Condition::Float(FloatCc::Less | FloatCc::Greater) => Flags::One(Cc::Above),
+            Condition::Float(FloatCc::LessEqual | FloatCc::GreaterEqual) => {
+                Flags::One(Cc::NotCarry)
+            }
+            Condition::Float(FloatCc::NotLess | FloatCc::NotGreater) => Flags::One(Cc::BelowEqual),
+            Condition::Float(FloatCc::NotLessEqual | FloatCc::NotGreaterEqual) => {
+                Flags::One(Cc::Carry)
+            }
         }
     }
-}
-
-/// A trap that code jumps to, emitted behind the body.
-struct TrapStub {
-    label: Label,
-    trap: Trap,
-    position: u32,
 }
 
 /// The code of one function while it is made.
 #[derive(Default)]
 pub(crate) struct Masm {
-    pub(crate) e: Emitter,
-    pub(crate) cpu: CpuFeatures,
-    pub(crate) sites: Vec<TrapSite>,
-    stubs: Vec<TrapStub>,
-    /// Offset in the module of the instruction at hand.
-    pub(crate) wasm_position: u32,
-    pub(crate) positions: Vec<(u32, u32)>,
+    e: Emitter,
+    cpu: CpuFeatures,
+    notes: Notes,
     /// The flags hold a comparison that is still to be used.
-    pub(crate) flags_live: bool,
+    flags_live: bool,
 }
 
 impl Masm {
-    pub(crate) fn clear(&mut self) {
+    fn trap_on(&mut self, cc: Cc, trap: Trap) {
+        let emitter = &mut self.e;
+        let label = self.notes.stub(trap, || emitter.label());
+        self.e.jcc(cc, label);
+    }
+
+    fn setcc(&mut self, cc: Cc, dst: Reg) {
+        self.e.op8(0x0190 | cc as u32, Reg::int(0), dst);
+    }
+
+    /// Gives registers back and takes the frame away.
+    fn leave(&mut self, frame: &Frame) {
+        for (i, reg) in each(frame.saved).enumerate() {
+            self.load(Size::S64, reg, Mem::at(RBP, saved_at(frame, i)));
+        }
+        if frame.bytes > 0 {
+            self.e.op(0x8b, true, RSP.code(), RBP);
+        }
+        self.e.byte(0x5d);
+    }
+}
+
+impl Assembler for Masm {
+    const GREATEST_CODE: u32 = 1 << 28;
+    const CALL_RELOCATION: RelocationKind = RelocationKind::X86PcRelative4;
+    const ALIGNED_HOMES: bool = false;
+
+    const CONTEXT: Reg = R14;
+    const MEMORY_BASE: Reg = R15;
+    const FRAME: Reg = RBP;
+    const SCRATCH: Reg = RAX;
+    const SCRATCH_2: Reg = RCX;
+    const SCRATCH_3: Reg = RDX;
+    const VECTOR_SCRATCH: Reg = XMM15;
+    const CALLER_SAVED: u64 = set(&[RSI, RDI, R8, R9, R10, R11]);
+    const CALLEE_SAVED: u64 = set(&[RBX, R12, R13]);
+    const VECTORS: u64 = 0x3fff << 32;
+    const INT_PARAMS: &'static [Reg] = &[RDX, RCX, R8, R9];
+    const BODY_PARAMS: &'static [Reg] = &[RDI, RSI, R8, R9];
+    const INT_RESULTS: &'static [Reg] = &[RAX, RCX, RDX, RSI, RDI, R8, R9, R10];
+    const C_PARAMS: &'static [Reg] = &[RDI, RSI, RDX, RCX, R8, R9];
+    const CALLEE_CONTEXT: Reg = RDI;
+    const CALLER_CONTEXT: Reg = RSI;
+
+    fn begin(&mut self, features: CpuFeatures, _reach: Reach) {
         self.e.clear();
-        self.sites.clear();
-        self.stubs.clear();
-        self.positions.clear();
+        self.notes.clear();
+        self.cpu = features;
         self.flags_live = false;
     }
 
-    /// Says that the code from here on belongs to the instruction at hand.
-    pub(crate) fn mark(&mut self) {
-        let here = self.e.position();
-        match self.positions.last_mut() {
-            Some(last) if last.1 == self.wasm_position => {}
-            Some(last) if last.0 == here => last.1 = self.wasm_position,
-            _ => self.positions.push((here, self.wasm_position)),
-        }
+    #[inline(always)]
+    fn position(&self) -> u32 {
+        self.e.position()
     }
 
-    /// Says that the next instruction may fault.
-    pub(crate) fn site(&mut self, trap: Option<Trap>) {
+    fn capacity(&self) -> usize {
+        self.e.code.capacity()
+    }
+
+    #[inline(always)]
+    fn notes(&mut self) -> &mut Notes {
+        &mut self.notes
+    }
+
+    #[inline(always)]
+    fn set_flags_live(&mut self, live: bool) {
+        self.flags_live = live;
+    }
+
+    fn site(&mut self, trap: Option<Trap>) {
         if let Some(trap) = trap {
-            self.mark();
-            let offset = self.e.position();
-            self.sites.push(TrapSite { offset, trap });
+            self.notes.site(self.e.position(), trap);
         }
     }
 
-    /// Traps here.
-    pub(crate) fn trap(&mut self, trap: Trap) {
+    fn trap(&mut self, trap: Trap) {
         self.site(Some(trap));
         self.e.byte(0x0f);
         self.e.byte(0x0b);
     }
 
-    /// Where to jump to for a trap.
-    pub(crate) fn trap_label(&mut self, trap: Trap) -> Label {
-        if let Some(stub) = self.stubs.last()
-            && stub.trap == trap
-            && stub.position == self.wasm_position
-        {
-            return stub.label;
-        }
-        let label = self.e.label();
-        self.stubs.push(TrapStub {
-            label,
-            trap,
-            position: self.wasm_position,
-        });
-        label
+    fn trap_if(&mut self, cc: IntCc, trap: Trap) {
+        self.trap_on(cc.into(), trap);
     }
 
-    pub(crate) fn trap_if(&mut self, cc: Cc, trap: Trap) {
-        let label = self.trap_label(trap);
-        self.e.jcc(cc, label);
-    }
-
-    /// Emits the traps that were jumped to.
-    pub(crate) fn emit_stubs(&mut self) {
-        for stub in std::mem::take(&mut self.stubs) {
+    fn emit_stubs(&mut self) {
+        for stub in self.notes.take_stubs() {
             self.e.bind(stub.label);
-            self.wasm_position = stub.position;
+            self.notes.wasm_position = stub.wasm_position;
             self.trap(stub.trap);
         }
     }
 
-    // Moves.
-
-    /// A constant; zeros above when it is of 32 bits.
-    pub(crate) fn imm(&mut self, dst: Reg, value: u64) {
+    fn imm(&mut self, dst: Reg, value: u64) {
         if value == 0 && !self.flags_live {
             self.e.op(0x31, false, dst.code(), dst);
         } else if value <= u64::from(u32::MAX) {
@@ -219,9 +184,7 @@ impl Masm {
         }
     }
 
-    /// `dst = src`, both of one class. A 32-bit integer gets zeros above even
-    /// when it stays where it is.
-    pub(crate) fn move_reg(&mut self, size: Size, dst: Reg, src: Reg) {
+    fn move_reg(&mut self, size: Size, dst: Reg, src: Reg) {
         if dst.is_vector() {
             if dst != src {
                 self.vmove(dst, src);
@@ -231,25 +194,15 @@ impl Masm {
         }
     }
 
-    /// `dst = src` unless they are one.
-    pub(crate) fn copy(&mut self, dst: Reg, src: Reg) {
-        if dst != src {
-            self.move_reg(Size::S64, dst, src);
-        }
-    }
-
-    /// Exchanges two integer registers.
-    pub(crate) fn exchange(&mut self, a: Reg, b: Reg) {
+    fn exchange(&mut self, a: Reg, b: Reg) {
         self.e.op(0x87, true, a.code(), b);
     }
 
-    /// Loads an integer, 32 or 64 bits.
-    pub(crate) fn load(&mut self, size: Size, dst: Reg, mem: Mem) {
+    fn load(&mut self, size: Size, dst: Reg, mem: Mem) {
         self.e.op(0x8b, size.is_64(), dst.code(), mem);
     }
 
-    /// Stores an integer.
-    pub(crate) fn store(&mut self, size: Size, src: Reg, mem: Mem) {
+    fn store(&mut self, size: Size, src: Reg, mem: Mem) {
         match size {
             Size::S8 => self.e.op8(0x88, src, mem),
             Size::S16 => self.e.op(0x66_0089, false, src.code(), mem),
@@ -257,8 +210,7 @@ impl Masm {
         }
     }
 
-    /// Stores a constant, which fits into 32 bits with sign, or is narrower.
-    pub(crate) fn store_imm(&mut self, size: Size, value: i32, mem: Mem) {
+    fn store_imm(&mut self, size: Size, value: i32, mem: Mem) {
         match size {
             Size::S8 => self.e.op_imm(0xc6, false, 0, mem, Imm::I8(value as u8)),
             Size::S16 => self
@@ -270,8 +222,7 @@ impl Masm {
         }
     }
 
-    /// Loads and extends from `from` to `to`.
-    pub(crate) fn load_extended(&mut self, from: Size, signed: bool, to: Size, dst: Reg, mem: Mem) {
+    fn load_extended(&mut self, from: Size, signed: bool, to: Size, dst: Reg, mem: Mem) {
         let wide = to.is_64();
         match (from, signed) {
             (Size::S8, false) => self.e.op(0x01b6, false, dst.code(), mem),
@@ -284,8 +235,7 @@ impl Masm {
         }
     }
 
-    /// Extends in registers.
-    pub(crate) fn extend(&mut self, from: Size, signed: bool, to: Size, dst: Reg, src: Reg) {
+    fn extend(&mut self, from: Size, signed: bool, to: Size, dst: Reg, src: Reg) {
         let wide = to.is_64();
         match (from, signed) {
             (Size::S8, _) => {
@@ -309,12 +259,11 @@ impl Masm {
         }
     }
 
-    pub(crate) fn lea(&mut self, size: Size, dst: Reg, mem: Mem) {
+    fn lea(&mut self, size: Size, dst: Reg, mem: Mem) {
         self.e.op(0x8d, size.is_64(), dst.code(), mem);
     }
 
-    /// Loads a float of 4 or 8 bytes, or a vector of 16.
-    pub(crate) fn load_vector(&mut self, bytes: u32, dst: Reg, mem: Mem) {
+    fn load_vector(&mut self, bytes: u32, dst: Reg, mem: Mem) {
         let op = match bytes {
             4 => 0xf3_0110,
             8 => 0xf2_0110,
@@ -323,7 +272,7 @@ impl Masm {
         self.vload(op, dst, mem.into());
     }
 
-    pub(crate) fn store_vector(&mut self, bytes: u32, src: Reg, mem: Mem) {
+    fn store_vector(&mut self, bytes: u32, src: Reg, mem: Mem) {
         let op = match bytes {
             4 => 0xf3_0111,
             8 => 0xf2_0111,
@@ -332,19 +281,7 @@ impl Masm {
         self.vload(op, src, mem.into());
     }
 
-    /// A float or vector constant.
-    pub(crate) fn vector_constant(&mut self, dst: Reg, bytes: [u8; 16]) {
-        if bytes == [0; 16] {
-            self.v3(0x0157, dst, dst, dst.into());
-        } else {
-            let constant = self.e.constant(bytes);
-            self.vload(0x0110, dst, constant.into());
-        }
-    }
-
-    /// A float from its bits. Uses no other register: arguments and results are
-    /// put in place with it.
-    pub(crate) fn float_constant(&mut self, wide: bool, dst: Reg, bits: u64) {
+    fn float_constant(&mut self, wide: bool, dst: Reg, bits: u64) {
         if bits == 0 {
             self.v3(0x0157, dst, dst, dst.into());
         } else {
@@ -354,8 +291,7 @@ impl Masm {
         }
     }
 
-    /// Bits of an integer register as a float.
-    pub(crate) fn gpr_to_vector(&mut self, wide: bool, dst: Reg, src: Reg) {
+    fn gpr_to_vector(&mut self, wide: bool, dst: Reg, src: Reg) {
         if self.cpu.avx {
             self.e.vex(0x66_016e, wide, dst, 0, src.into(), Imm::None);
         } else {
@@ -363,8 +299,7 @@ impl Masm {
         }
     }
 
-    /// Bits of a float as an integer.
-    pub(crate) fn vector_to_gpr(&mut self, wide: bool, dst: Reg, src: Reg) {
+    fn vector_to_gpr(&mut self, wide: bool, dst: Reg, src: Reg) {
         if self.cpu.avx {
             self.e.vex(0x66_017e, wide, src, 0, dst.into(), Imm::None);
         } else {
@@ -372,33 +307,43 @@ impl Masm {
         }
     }
 
-    // Control.
+    #[inline(always)]
+    fn label(&mut self) -> Label {
+        self.e.label()
+    }
 
-    pub(crate) fn jump_if(&mut self, condition: Condition, label: Label) {
-        match condition {
-            Condition::Is(cc) => self.e.jcc(cc, label),
-            Condition::FloatEqual => {
+    fn bind(&mut self, label: Label) {
+        self.e.bind(label);
+    }
+
+    fn jump(&mut self, label: Label) {
+        self.e.jmp(label);
+    }
+
+    fn jump_if(&mut self, condition: Condition, label: Label) {
+        match Flags::from(condition) {
+            Flags::One(cc) => self.e.jcc(cc, label),
+            Flags::FloatEqual => {
                 let hop = self.e.hop(Cc::Parity);
                 self.e.jcc(Cc::Equal, label);
                 self.e.land(hop);
             }
-            Condition::FloatNotEqual => {
+            Flags::FloatNotEqual => {
                 self.e.jcc(Cc::Parity, label);
                 self.e.jcc(Cc::NotEqual, label);
             }
         }
     }
 
-    /// The condition as a number.
-    pub(crate) fn set_if(&mut self, condition: Condition, dst: Reg) {
-        match condition {
-            Condition::Is(cc) => self.setcc(cc, RAX),
-            Condition::FloatEqual => {
+    fn set_if(&mut self, condition: Condition, dst: Reg) {
+        match Flags::from(condition) {
+            Flags::One(cc) => self.setcc(cc, RAX),
+            Flags::FloatEqual => {
                 self.setcc(Cc::NotParity, RAX);
                 self.setcc(Cc::Equal, RCX);
                 self.e.op(0x21, false, RCX.code(), RAX);
             }
-            Condition::FloatNotEqual => {
+            Flags::FloatNotEqual => {
                 self.setcc(Cc::Parity, RAX);
                 self.setcc(Cc::NotEqual, RCX);
                 self.e.op(0x09, false, RCX.code(), RAX);
@@ -407,44 +352,51 @@ impl Masm {
         self.e.op8(0x01b6, dst, RAX);
     }
 
-    pub(crate) fn setcc(&mut self, cc: Cc, dst: Reg) {
-        self.e.op8(0x0190 | cc as u32, Reg::int(0), dst);
-    }
-
-    /// `dst = src` when the condition holds.
-    pub(crate) fn move_if(&mut self, condition: Condition, size: Size, dst: Reg, src: Reg) {
+    fn move_if(&mut self, condition: Condition, size: Size, dst: Reg, src: Reg) {
         let mut one = |cc: Cc| {
             self.e.op(0x0140 | cc as u32, size.is_64(), dst.code(), src);
         };
-        match condition {
-            Condition::Is(cc) => one(cc),
-            Condition::FloatNotEqual => {
+        match Flags::from(condition) {
+            Flags::One(cc) => one(cc),
+            Flags::FloatNotEqual => {
                 one(Cc::Parity);
                 one(Cc::NotEqual);
             }
-            // The driver turns the operands around instead.
-            Condition::FloatEqual => unreachable!("equality of floats is selected inverted"),
+            Flags::FloatEqual => unreachable!("equality of floats is selected inverted"),
         }
     }
 
-    pub(crate) fn call_mem(&mut self, mem: Mem) {
-        self.e.op(0xff, false, 2, mem);
+    fn vector_move_unless(&mut self, condition: Condition, _bytes: u32, dst: Reg, src: Reg) {
+        let over = self.e.label();
+        self.jump_if(condition, over);
+        self.vmove(dst, src);
+        self.e.bind(over);
     }
 
-    pub(crate) fn call_reg(&mut self, reg: Reg) {
+    fn null_if(&mut self, cc: IntCc, address: Reg) {
+        // Not by exclusive or, which would change the flags.
+        self.e.mov_imm32(RDX, 0);
+        self.move_if(Condition::Is(cc), Size::S64, address, RDX);
+    }
+
+    fn call_builtin(&mut self, context: Reg, table: Mem, offset: u32) {
+        self.load(Size::S64, RAX, table);
+        self.copy(RDI, context);
+        self.e.op(0xff, false, 2, Mem::at(RAX, offset as i32));
+    }
+
+    fn call_reg(&mut self, reg: Reg) {
         self.e.op(0xff, false, 2, reg);
     }
 
-    /// `call` of a function of the batch; returns the offset of the field.
-    pub(crate) fn call_direct(&mut self) -> u32 {
+    fn call_direct(&mut self) -> u32 {
         self.e.byte(0xe8);
         let field = self.e.position();
         self.e.code.extend_from_slice(&[0; 4]);
         field
     }
 
-    /// Jumps to what the table names: the selector is in `rax`, in bounds.
-    pub(crate) fn jump_table(&mut self, labels: Vec<Label>) {
+    fn jump_table(&mut self, labels: Vec<Label>) {
         let table = self.e.table(labels);
         self.e.op(0x8d, true, RCX.code(), table);
         self.e.op(
@@ -462,8 +414,7 @@ impl Masm {
         self.e.op(0xff, false, 4, RAX);
     }
 
-    /// Stores zeros over the `bytes` (a multiple of 4) from `rbp - below` up.
-    pub(crate) fn zero_frame(&mut self, below: u32, bytes: u32) {
+    fn zero_frame(&mut self, below: u32, bytes: u32) {
         if bytes == 0 {
             return;
         }
@@ -472,7 +423,7 @@ impl Masm {
         let mut at = -(below as i32);
         if bytes > 256 {
             let pairs = bytes / 16;
-            self.lea(Size::S64, RAX, Mem::at(FRAME, at));
+            self.lea(Size::S64, RAX, Mem::at(RBP, at));
             self.e.mov_imm32(RCX, pairs);
             let start = self.e.label();
             self.e.bind(start);
@@ -484,25 +435,25 @@ impl Masm {
             at += (pairs * 16) as i32;
         }
         while left >= 16 {
-            self.store_vector(16, XMM15, Mem::at(FRAME, at));
+            self.store_vector(16, XMM15, Mem::at(RBP, at));
             at += 16;
             left -= 16;
         }
         if left >= 8 {
-            self.store_vector(8, XMM15, Mem::at(FRAME, at));
+            self.store_vector(8, XMM15, Mem::at(RBP, at));
             at += 8;
             left -= 8;
         }
         if left >= 4 {
-            self.store_vector(4, XMM15, Mem::at(FRAME, at));
+            self.store_vector(4, XMM15, Mem::at(RBP, at));
         }
     }
 
-    // Prologue and epilogues.
+    fn also_saved(&self) -> u64 {
+        0
+    }
 
-    /// What stands before the body: the frame, the check of the stack's depth,
-    /// registers that are kept.
-    pub(crate) fn prologue(&self, frame: &Frame) -> Prologue {
+    fn prologue(&self, frame: &Frame) -> Prologue {
         let mut masm = Masm {
             cpu: self.cpu,
             ..Masm::default()
@@ -525,19 +476,23 @@ impl Masm {
         if frame.bytes > 0 {
             masm.e.op_imm(0x81, true, 5, RSP, Imm::I32(frame.bytes));
         }
-        for (i, reg) in crate::reg::each(frame.saved).enumerate() {
-            masm.store(Size::S64, reg, Mem::at(FRAME, frame.saved_at(i)));
+        for (i, reg) in each(frame.saved).enumerate() {
+            masm.store(Size::S64, reg, Mem::at(RBP, saved_at(frame, i)));
         }
-        if frame.saved & CONTEXT.bit() != 0 {
-            masm.copy(CONTEXT, RDI);
+        if frame.saved & Self::CONTEXT.bit() != 0 {
+            masm.copy(Self::CONTEXT, RDI);
         }
         if let Some((definition, base)) = frame.memory {
             match definition {
                 Some(pointer) => {
-                    masm.load(Size::S64, MEMORY_BASE, Mem::at(RDI, pointer));
-                    masm.load(Size::S64, MEMORY_BASE, Mem::at(MEMORY_BASE, base));
+                    masm.load(Size::S64, Self::MEMORY_BASE, Mem::at(RDI, pointer));
+                    masm.load(
+                        Size::S64,
+                        Self::MEMORY_BASE,
+                        Mem::at(Self::MEMORY_BASE, base),
+                    );
                 }
-                None => masm.load(Size::S64, MEMORY_BASE, Mem::at(RDI, base)),
+                None => masm.load(Size::S64, Self::MEMORY_BASE, Mem::at(RDI, base)),
             }
         }
         Prologue {
@@ -546,59 +501,25 @@ impl Masm {
         }
     }
 
-    /// Gives registers back and takes the frame away.
-    fn leave(&mut self, frame: &Frame) {
-        for (i, reg) in crate::reg::each(frame.saved).enumerate() {
-            self.load(Size::S64, reg, Mem::at(FRAME, frame.saved_at(i)));
-        }
-        if frame.bytes > 0 {
-            self.e.op(0x8b, true, RSP.code(), RBP);
-        }
-        self.e.byte(0x5d);
-    }
-
-    pub(crate) fn epilogue(&mut self, frame: &Frame) {
+    fn epilogue(&mut self, frame: &Frame) {
         self.leave(frame);
         self.e.byte(0xc3);
     }
 
-    /// Leaves for the code in `rax`.
-    pub(crate) fn tail_to_scratch(&mut self, frame: &Frame) {
+    fn tail_to_scratch(&mut self, frame: &Frame) {
         self.leave(frame);
         self.e.op(0xff, false, 4, RAX);
     }
 
-    /// Leaves for a function of the batch; returns the offset of the field.
-    pub(crate) fn tail_direct(&mut self, frame: &Frame) -> u32 {
+    fn tail_direct(&mut self, frame: &Frame) -> u32 {
         self.leave(frame);
         self.e.byte(0xe9);
         let field = self.e.position();
         self.e.code.extend_from_slice(&[0; 4]);
         field
     }
-}
 
-/// What a frame turned out to need.
-pub(crate) struct Frame {
-    /// Below the saved frame pointer; a multiple of 16.
-    pub(crate) bytes: u32,
-    /// Callee-saved registers that the body uses.
-    pub(crate) saved: u64,
-    /// Offsets of the store context in the context and of the limit in that,
-    /// when the depth of the stack is checked.
-    pub(crate) check: Option<(i32, i32)>,
-    /// Where the base of memory 0 is, when it is kept in its register.
-    pub(crate) memory: Option<(Option<i32>, i32)>,
-}
-
-impl Frame {
-    fn saved_at(&self, index: usize) -> i32 {
-        8 * index as i32 - self.bytes as i32
+    fn finish(&mut self, prologue: &[u8]) -> Option<Vec<u8>> {
+        Some(self.e.finish(prologue))
     }
-}
-
-pub(crate) struct Prologue {
-    pub(crate) code: Vec<u8>,
-    /// Offset of the trap for a stack that is too deep.
-    pub(crate) overflow: Option<u32>,
 }

@@ -7,87 +7,14 @@
 //! Where relaxed instructions leave a choice, the result is that of the
 //! deterministic profile, as in every tier.
 
+use super::Masm;
 use super::emit::*;
-use super::{Cc, Masm, Size};
+use super::scalar::rounding;
+use crate::masm::{
+    Assembler, Binary, Condition, IntCc, Lanes, Mem, Numbers, Rounding, Size, Src, Unary,
+    VectorShift, Vectors,
+};
 use crate::reg::Reg;
-
-/// Declares the operations of one shape.
-macro_rules! operations {
-    ($(#[$doc:meta])* $name:ident { $($op:ident,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum $name { $($op,)* }
-    };
-}
-
-operations! {
-    /// One vector to one vector.
-    Unary {
-        Not, Abs8, Abs16, Abs32, Abs64, Neg8, Neg16, Neg32, Neg64, Popcnt,
-        FAbs32, FAbs64, FNeg32, FNeg64, Sqrt32, Sqrt64,
-        ExtendLowS8, ExtendLowU8, ExtendHighS8, ExtendHighU8,
-        ExtendLowS16, ExtendLowU16, ExtendHighS16, ExtendHighU16,
-        ExtendLowS32, ExtendLowU32, ExtendHighS32, ExtendHighU32,
-        PairwiseS8, PairwiseU8, PairwiseS16, PairwiseU16,
-        Demote, Promote,
-        TruncS32, TruncU32, TruncS64, TruncU64,
-        ConvertS32, ConvertU32, ConvertLowS, ConvertLowU,
-    }
-}
-
-operations! {
-    /// Two vectors to one.
-    Binary {
-        And, Or, Xor, AndNot,
-        Add8, Sub8, AddSatS8, AddSatU8, SubSatS8, SubSatU8, Avgr8, MinS8, MinU8, MaxS8, MaxU8,
-        Add16, Sub16, Mul16, AddSatS16, AddSatU16, SubSatS16, SubSatU16, Avgr16,
-        MinS16, MinU16, MaxS16, MaxU16, Q15Mulr,
-        Add32, Sub32, Mul32, MinS32, MinU32, MaxS32, MaxU32,
-        Add64, Sub64, Mul64,
-        NarrowS16, NarrowU16, NarrowS32, NarrowU32,
-        Eq8, Eq16, Eq32, Eq64, Ne8, Ne16, Ne32, Ne64,
-        GtS8, GtS16, GtS32, GtS64, LtS8, LtS16, LtS32, LtS64,
-        GeS8, GeS16, GeS32, GeS64, LeS8, LeS16, LeS32, LeS64,
-        GtU8, GtU16, GtU32, LtU8, LtU16, LtU32, GeU8, GeU16, GeU32, LeU8, LeU16, LeU32,
-        FEq32, FNe32, FLt32, FGt32, FLe32, FGe32,
-        FEq64, FNe64, FLt64, FGt64, FLe64, FGe64,
-        FAdd32, FSub32, FMul32, FDiv32, FMin32, FMax32, PMin32, PMax32,
-        FAdd64, FSub64, FMul64, FDiv64, FMin64, FMax64, PMin64, PMax64,
-        ExtmulLowS8, ExtmulLowU8, ExtmulHighS8, ExtmulHighU8,
-        ExtmulLowS16, ExtmulLowU16, ExtmulHighS16, ExtmulHighU16,
-        ExtmulLowS32, ExtmulLowU32, ExtmulHighS32, ExtmulHighU32,
-        Dot16, RelaxedDot8, Swizzle,
-    }
-}
-
-/// The lanes of a vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lanes {
-    I8,
-    I16,
-    I32,
-    I64,
-    F32,
-    F64,
-}
-
-impl Lanes {
-    pub(crate) const fn bytes(self) -> u32 {
-        match self {
-            Lanes::I8 => 1,
-            Lanes::I16 => 2,
-            Lanes::I32 | Lanes::F32 => 4,
-            Lanes::I64 | Lanes::F64 => 8,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum VectorShift {
-    Shl,
-    ShrS,
-    ShrU,
-}
 
 const PAND: Op = 0x66_01db;
 const PANDN: Op = 0x66_01df;
@@ -149,7 +76,7 @@ impl Masm {
     // Forms.
 
     /// `dst = a op b`, in three operands or two.
-    pub(crate) fn v3(&mut self, op: Op, dst: Reg, a: Reg, b: Rm) {
+    pub(super) fn v3(&mut self, op: Op, dst: Reg, a: Reg, b: Rm) {
         if self.cpu.avx {
             return self.e.vex(op, false, dst, a.code(), b, Imm::None);
         }
@@ -189,7 +116,7 @@ impl Masm {
     }
 
     /// An instruction of one vector and one register or memory operand.
-    pub(crate) fn vload(&mut self, op: Op, reg: Reg, rm: Rm) {
+    pub(super) fn vload(&mut self, op: Op, reg: Reg, rm: Rm) {
         if self.cpu.avx {
             self.e.vex(op, false, reg, 0, rm, Imm::None);
         } else {
@@ -205,7 +132,7 @@ impl Masm {
         }
     }
 
-    pub(crate) fn vmove(&mut self, dst: Reg, src: Reg) {
+    pub(super) fn vmove(&mut self, dst: Reg, src: Reg) {
         self.vload(0x0128, dst, src.into());
     }
 
@@ -257,10 +184,250 @@ impl Masm {
         self.vload_imm(PSHUFD, dst, a.into(), order);
     }
 
-    // Operations.
+    fn scalar_truncate(&mut self, dst: Reg, src: Reg) {
+        if self.cpu.avx {
+            self.e.vex(0xf2_012c, true, dst, 0, src.into(), Imm::None);
+        } else {
+            self.e.op(0xf2_012c, true, dst.code(), src);
+        }
+    }
 
-    /// Whether the result register may be the first operand's.
-    pub(crate) fn is_simple(&self, op: Binary) -> bool {
+    fn vabs(&mut self, gt: Op, sub: Op, dst: Reg, a: Reg) {
+        self.vzero(XMM15);
+        self.v3(gt, XMM15, XMM15, a.into());
+        self.v3(PXOR, dst, a, XMM15.into());
+        self.v3(sub, dst, dst, XMM15.into());
+    }
+
+    fn vneg(&mut self, sub: Op, dst: Reg, a: Reg) {
+        self.vzero(XMM15);
+        self.v3(sub, dst, XMM15, a.into());
+    }
+
+    /// Widens half of the lanes of `bits`; `dst` may be a scratch register.
+    fn widen(&mut self, bits: u32, signed: bool, high: bool, dst: Reg, a: Reg) {
+        let spare = if dst == XMM15 { XMM14 } else { XMM15 };
+        let op = match (bits, high) {
+            (8, false) => PUNPCKLBW,
+            (8, true) => PUNPCKHBW,
+            (16, false) => PUNPCKLWD,
+            (16, true) => PUNPCKHWD,
+            (_, false) => PUNPCKLDQ,
+            (_, true) => PUNPCKHDQ,
+        };
+        match (bits, signed) {
+            (_, false) => {
+                self.vzero(spare);
+                self.v3(op, dst, a, spare.into());
+            }
+            (8, true) => {
+                self.v3(op, dst, a, a.into());
+                self.vsar(0x71, dst, dst, 8);
+            }
+            (16, true) => {
+                self.v3(op, dst, a, a.into());
+                self.vsar(0x72, dst, dst, 16);
+            }
+            (_, true) => {
+                self.vsar(0x72, spare, a, 31);
+                self.v3(op, dst, a, spare.into());
+            }
+        }
+    }
+
+    /// `dst` where the mask in `xmm15` has ones, `b` elsewhere.
+    fn blend(&mut self, dst: Reg, b: Reg) {
+        self.v3(PAND, dst, dst, XMM15.into());
+        self.v3(PANDN, XMM15, XMM15, b.into());
+        self.v3(POR, dst, dst, XMM15.into());
+    }
+
+    /// The lesser or greater lanes, by comparison.
+    fn choose(&mut self, gt: Op, sign: Option<[u8; 16]>, least: bool, dst: Reg, a: Reg, b: Reg) {
+        match sign {
+            Some(sign) => {
+                let sign = self.vconst(sign);
+                self.vload(0x0128, XMM14, sign);
+                self.v3(PXOR, XMM15, a, XMM14.into());
+                self.v3(PXOR, XMM14, XMM14, b.into());
+                self.v3(gt, XMM15, XMM15, XMM14.into());
+            }
+            None => self.v3(gt, XMM15, a, b.into()),
+        }
+        let (first, second) = if least { (b, a) } else { (a, b) };
+        self.vmove(dst, first);
+        self.blend(dst, second);
+    }
+
+    fn invert(&mut self, dst: Reg) {
+        self.vones(XMM15);
+        self.v3(PXOR, dst, dst, XMM15.into());
+    }
+
+    /// Greater, unsigned: with the sign bits turned.
+    fn greater_unsigned(&mut self, gt: Op, sign: [u8; 16], dst: Reg, a: Reg, b: Reg) {
+        let sign = self.vconst(sign);
+        self.vload(0x0128, XMM15, sign);
+        self.v3(PXOR, dst, a, XMM15.into());
+        self.v3(PXOR, XMM15, XMM15, b.into());
+        self.v3(gt, dst, dst, XMM15.into());
+    }
+
+    fn equal64(&mut self, dst: Reg, a: Reg, b: Reg) {
+        if self.cpu.sse41 {
+            return self.v3(0x66_0229, dst, a, b.into());
+        }
+        self.v3(PCMPEQD, dst, a, b.into());
+        self.shuffle_words(XMM15, dst, 0xb1);
+        self.v3(PAND, dst, dst, XMM15.into());
+    }
+
+    fn greater64(&mut self, dst: Reg, a: Reg, b: Reg) {
+        if self.cpu.sse42 {
+            return self.v3(0x66_0237, dst, a, b.into());
+        }
+        // By the upper halves; where they are equal, by the borrow below.
+        self.v3(PSUBQ, XMM15, b, a.into());
+        self.v3(PCMPEQD, XMM14, a, b.into());
+        self.v3(PAND, XMM15, XMM15, XMM14.into());
+        self.v3(PCMPGTD, XMM14, a, b.into());
+        self.v3(POR, XMM15, XMM15, XMM14.into());
+        self.vsar(0x72, XMM15, XMM15, 31);
+        self.shuffle_words(dst, XMM15, 0xf5);
+    }
+
+    /// 32-bit lanes clamped to 0 … 65535, as the low halves with sign.
+    fn clamp16(&mut self, dst: Reg, a: Reg) {
+        let greatest = self.vconst(bytes32(0xffff));
+        self.vsar(0x72, XMM14, a, 31);
+        self.v3(PANDN, dst, XMM14, a.into());
+        self.vmove(XMM14, dst);
+        self.v3(PCMPGTD, XMM14, XMM14, greatest);
+        self.v3(POR, dst, dst, XMM14.into());
+        self.vshl(0x72, dst, dst, 16);
+        self.vsar(0x72, dst, dst, 16);
+    }
+
+    fn extmul8(&mut self, signed: bool, high: bool, dst: Reg, a: Reg, b: Reg) {
+        self.widen(8, signed, high, dst, a);
+        self.widen(8, signed, high, XMM15, b);
+        self.v3(PMULLW, dst, dst, XMM15.into());
+    }
+
+    fn extmul16(&mut self, high_product: Op, unpack: Op, dst: Reg, a: Reg, b: Reg) {
+        self.v3(PMULLW, dst, a, b.into());
+        self.v3(high_product, XMM15, a, b.into());
+        self.v3(unpack, dst, dst, XMM15.into());
+    }
+
+    fn extmul32(&mut self, signed: bool, order: u8, dst: Reg, a: Reg, b: Reg) {
+        self.shuffle_words(dst, a, order);
+        self.shuffle_words(XMM15, b, order);
+        if signed && self.cpu.sse41 {
+            return self.v3(0x66_0228, dst, dst, XMM15.into());
+        }
+        if signed {
+            // Unsigned products count a negative factor 2^32 times too much.
+            self.vsar(0x72, XMM14, dst, 31);
+            self.v3(PAND, XMM14, XMM14, XMM15.into());
+            self.e.op_imm(0x83, true, 5, RSP, Imm::I8(16));
+            self.store_vector(16, XMM14, Mem::at(RSP, 0));
+            self.vsar(0x72, XMM14, XMM15, 31);
+            self.v3(PAND, XMM14, XMM14, dst.into());
+            self.v3(PMULUDQ, dst, dst, XMM15.into());
+            self.load_vector(16, XMM15, Mem::at(RSP, 0));
+            self.e.op_imm(0x83, true, 0, RSP, Imm::I8(16));
+            self.v3(PADDD, XMM14, XMM14, XMM15.into());
+            self.vshl(0x73, XMM14, XMM14, 32);
+            self.v3(PSUBQ, dst, dst, XMM14.into());
+            return;
+        }
+        self.v3(PMULUDQ, dst, dst, XMM15.into());
+    }
+
+    fn vector_min(&mut self, double: bool, dst: Reg, a: Reg, b: Reg) {
+        let p = packed(double);
+        self.v3(p | 0x015d, XMM15, a, b.into());
+        self.v3(p | 0x015d, dst, b, a.into());
+        self.v3(p | 0x0156, XMM15, XMM15, dst.into());
+        self.v3_imm(p | 0x01c2, dst, dst, XMM15.into(), 3);
+        self.v3(p | 0x0156, XMM15, XMM15, dst.into());
+        self.quiet(double, dst);
+    }
+
+    fn vector_max(&mut self, double: bool, dst: Reg, a: Reg, b: Reg) {
+        let p = packed(double);
+        self.v3(p | 0x015f, XMM15, b, a.into());
+        self.v3(p | 0x015f, dst, a, b.into());
+        self.v3(p | 0x0157, dst, dst, XMM15.into());
+        self.v3(p | 0x0156, XMM15, XMM15, dst.into());
+        self.v3(p | 0x015c, XMM15, XMM15, dst.into());
+        self.v3_imm(p | 0x01c2, dst, dst, XMM15.into(), 3);
+        self.quiet(double, dst);
+    }
+
+    /// `xmm15` with the payloads cut off where the mask in `dst` says NaN.
+    fn quiet(&mut self, double: bool, dst: Reg) {
+        if double {
+            self.vshr(0x73, dst, dst, 13);
+        } else {
+            self.vshr(0x72, dst, dst, 10);
+        }
+        self.v3(packed(double) | 0x0155, dst, dst, XMM15.into());
+    }
+
+    // Bytes.
+
+    fn swizzle(&mut self, dst: Reg, a: Reg, indices: Reg) {
+        if self.cpu.ssse3 {
+            let bias = self.vconst([0x70; 16]);
+            self.v3(0x66_01dc, XMM15, indices, bias);
+            self.v3(PSHUFB, dst, a, XMM15.into());
+            return;
+        }
+        self.e.op_imm(0x83, true, 5, RSP, Imm::I8(32));
+        self.store_vector(16, a, Mem::at(RSP, 0));
+        self.store_vector(16, indices, Mem::at(RSP, 16));
+        for lane in 0..16 {
+            let at = Mem::at(RSP, 16 + lane);
+            self.e.op(0x01b6, false, RAX.code(), at);
+            self.e.op(0x31, false, RCX.code(), RCX);
+            self.e.op_imm(0x83, false, 7, RAX, Imm::I8(16));
+            let hop = self.e.hop(Cc::NotCarry);
+            let from = Mem {
+                base: RSP,
+                index: Some(RAX),
+                scale: 0,
+                disp: 0,
+            };
+            self.e.op(0x01b6, false, RCX.code(), from);
+            self.e.land(hop);
+            self.e.op8(0x88, RCX, at);
+        }
+        self.load_vector(16, dst, Mem::at(RSP, 16));
+        self.e.op_imm(0x83, true, 0, RSP, Imm::I8(32));
+    }
+
+    fn extract_word(&mut self, lane: u8, dst: Reg, a: Reg) {
+        self.vload_imm(0x66_01c5, dst, a.into(), lane);
+    }
+
+    fn insert_word(&mut self, lane: u8, dst: Reg, src: Reg) {
+        self.v3_imm(0x66_01c4, dst, dst, src.into(), lane);
+    }
+}
+
+impl Vectors for Masm {
+    fn vector_constant(&mut self, dst: Reg, bytes: [u8; 16]) {
+        if bytes == [0; 16] {
+            self.v3(0x0157, dst, dst, dst.into());
+        } else {
+            let constant = self.e.constant(bytes);
+            self.vload(0x0110, dst, constant.into());
+        }
+    }
+
+    fn is_simple(&self, op: Binary) -> bool {
         use Binary::*;
         matches!(
             op,
@@ -286,7 +453,7 @@ impl Masm {
         )
     }
 
-    pub(crate) fn vector_unary(&mut self, op: Unary, dst: Reg, a: Reg) {
+    fn vector_unary(&mut self, op: Unary, dst: Reg, a: Reg) {
         use Unary::*;
         match op {
             Not => {
@@ -431,120 +598,7 @@ impl Masm {
         }
     }
 
-    fn scalar_truncate(&mut self, dst: Reg, src: Reg) {
-        if self.cpu.avx {
-            self.e.vex(0xf2_012c, true, dst, 0, src.into(), Imm::None);
-        } else {
-            self.e.op(0xf2_012c, true, dst.code(), src);
-        }
-    }
-
-    fn vabs(&mut self, gt: Op, sub: Op, dst: Reg, a: Reg) {
-        self.vzero(XMM15);
-        self.v3(gt, XMM15, XMM15, a.into());
-        self.v3(PXOR, dst, a, XMM15.into());
-        self.v3(sub, dst, dst, XMM15.into());
-    }
-
-    fn vneg(&mut self, sub: Op, dst: Reg, a: Reg) {
-        self.vzero(XMM15);
-        self.v3(sub, dst, XMM15, a.into());
-    }
-
-    /// Widens half of the lanes of `bits`; `dst` may be a scratch register.
-    fn widen(&mut self, bits: u32, signed: bool, high: bool, dst: Reg, a: Reg) {
-        let spare = if dst == XMM15 { XMM14 } else { XMM15 };
-        let op = match (bits, high) {
-            (8, false) => PUNPCKLBW,
-            (8, true) => PUNPCKHBW,
-            (16, false) => PUNPCKLWD,
-            (16, true) => PUNPCKHWD,
-            (_, false) => PUNPCKLDQ,
-            (_, true) => PUNPCKHDQ,
-        };
-        match (bits, signed) {
-            (_, false) => {
-                self.vzero(spare);
-                self.v3(op, dst, a, spare.into());
-            }
-            (8, true) => {
-                self.v3(op, dst, a, a.into());
-                self.vsar(0x71, dst, dst, 8);
-            }
-            (16, true) => {
-                self.v3(op, dst, a, a.into());
-                self.vsar(0x72, dst, dst, 16);
-            }
-            (_, true) => {
-                self.vsar(0x72, spare, a, 31);
-                self.v3(op, dst, a, spare.into());
-            }
-        }
-    }
-
-    /// `dst` where the mask in `xmm15` has ones, `b` elsewhere.
-    fn blend(&mut self, dst: Reg, b: Reg) {
-        self.v3(PAND, dst, dst, XMM15.into());
-        self.v3(PANDN, XMM15, XMM15, b.into());
-        self.v3(POR, dst, dst, XMM15.into());
-    }
-
-    /// The lesser or greater lanes, by comparison.
-    fn choose(&mut self, gt: Op, sign: Option<[u8; 16]>, least: bool, dst: Reg, a: Reg, b: Reg) {
-        match sign {
-            Some(sign) => {
-                let sign = self.vconst(sign);
-                self.vload(0x0128, XMM14, sign);
-                self.v3(PXOR, XMM15, a, XMM14.into());
-                self.v3(PXOR, XMM14, XMM14, b.into());
-                self.v3(gt, XMM15, XMM15, XMM14.into());
-            }
-            None => self.v3(gt, XMM15, a, b.into()),
-        }
-        let (first, second) = if least { (b, a) } else { (a, b) };
-        self.vmove(dst, first);
-        self.blend(dst, second);
-    }
-
-    fn invert(&mut self, dst: Reg) {
-        self.vones(XMM15);
-        self.v3(PXOR, dst, dst, XMM15.into());
-    }
-
-    /// Greater, unsigned: with the sign bits turned.
-    fn greater_unsigned(&mut self, gt: Op, sign: [u8; 16], dst: Reg, a: Reg, b: Reg) {
-        let sign = self.vconst(sign);
-        self.vload(0x0128, XMM15, sign);
-        self.v3(PXOR, dst, a, XMM15.into());
-        self.v3(PXOR, XMM15, XMM15, b.into());
-        self.v3(gt, dst, dst, XMM15.into());
-    }
-
-    fn equal64(&mut self, dst: Reg, a: Reg, b: Reg) {
-        if self.cpu.sse41 {
-            return self.v3(0x66_0229, dst, a, b.into());
-        }
-        self.v3(PCMPEQD, dst, a, b.into());
-        self.shuffle_words(XMM15, dst, 0xb1);
-        self.v3(PAND, dst, dst, XMM15.into());
-    }
-
-    fn greater64(&mut self, dst: Reg, a: Reg, b: Reg) {
-        if self.cpu.sse42 {
-            return self.v3(0x66_0237, dst, a, b.into());
-        }
-        // By the upper halves; where they are equal, by the borrow below.
-        self.v3(PSUBQ, XMM15, b, a.into());
-        self.v3(PCMPEQD, XMM14, a, b.into());
-        self.v3(PAND, XMM15, XMM15, XMM14.into());
-        self.v3(PCMPGTD, XMM14, a, b.into());
-        self.v3(POR, XMM15, XMM15, XMM14.into());
-        self.vsar(0x72, XMM15, XMM15, 31);
-        self.shuffle_words(dst, XMM15, 0xf5);
-    }
-
-    /// `dst` is none of the operands unless the operation is simple.
-    pub(crate) fn vector_binary(&mut self, op: Binary, dst: Reg, a: Reg, b: Reg) {
+    fn vector_binary(&mut self, op: Binary, dst: Reg, a: Reg, b: Reg) {
         use Binary::*;
         const S8: [u8; 16] = [0x80; 16];
         const S16: [u8; 16] = bytes32(0x8000_8000);
@@ -745,88 +799,7 @@ impl Masm {
         }
     }
 
-    /// 32-bit lanes clamped to 0 … 65535, as the low halves with sign.
-    fn clamp16(&mut self, dst: Reg, a: Reg) {
-        let greatest = self.vconst(bytes32(0xffff));
-        self.vsar(0x72, XMM14, a, 31);
-        self.v3(PANDN, dst, XMM14, a.into());
-        self.vmove(XMM14, dst);
-        self.v3(PCMPGTD, XMM14, XMM14, greatest);
-        self.v3(POR, dst, dst, XMM14.into());
-        self.vshl(0x72, dst, dst, 16);
-        self.vsar(0x72, dst, dst, 16);
-    }
-
-    fn extmul8(&mut self, signed: bool, high: bool, dst: Reg, a: Reg, b: Reg) {
-        self.widen(8, signed, high, dst, a);
-        self.widen(8, signed, high, XMM15, b);
-        self.v3(PMULLW, dst, dst, XMM15.into());
-    }
-
-    fn extmul16(&mut self, high_product: Op, unpack: Op, dst: Reg, a: Reg, b: Reg) {
-        self.v3(PMULLW, dst, a, b.into());
-        self.v3(high_product, XMM15, a, b.into());
-        self.v3(unpack, dst, dst, XMM15.into());
-    }
-
-    fn extmul32(&mut self, signed: bool, order: u8, dst: Reg, a: Reg, b: Reg) {
-        self.shuffle_words(dst, a, order);
-        self.shuffle_words(XMM15, b, order);
-        if signed && self.cpu.sse41 {
-            return self.v3(0x66_0228, dst, dst, XMM15.into());
-        }
-        if signed {
-            // Unsigned products count a negative factor 2^32 times too much.
-            self.vsar(0x72, XMM14, dst, 31);
-            self.v3(PAND, XMM14, XMM14, XMM15.into());
-            self.e.op_imm(0x83, true, 5, RSP, Imm::I8(16));
-            self.store_vector(16, XMM14, Mem::at(RSP, 0));
-            self.vsar(0x72, XMM14, XMM15, 31);
-            self.v3(PAND, XMM14, XMM14, dst.into());
-            self.v3(PMULUDQ, dst, dst, XMM15.into());
-            self.load_vector(16, XMM15, Mem::at(RSP, 0));
-            self.e.op_imm(0x83, true, 0, RSP, Imm::I8(16));
-            self.v3(PADDD, XMM14, XMM14, XMM15.into());
-            self.vshl(0x73, XMM14, XMM14, 32);
-            self.v3(PSUBQ, dst, dst, XMM14.into());
-            return;
-        }
-        self.v3(PMULUDQ, dst, dst, XMM15.into());
-    }
-
-    fn vector_min(&mut self, double: bool, dst: Reg, a: Reg, b: Reg) {
-        let p = packed(double);
-        self.v3(p | 0x015d, XMM15, a, b.into());
-        self.v3(p | 0x015d, dst, b, a.into());
-        self.v3(p | 0x0156, XMM15, XMM15, dst.into());
-        self.v3_imm(p | 0x01c2, dst, dst, XMM15.into(), 3);
-        self.v3(p | 0x0156, XMM15, XMM15, dst.into());
-        self.quiet(double, dst);
-    }
-
-    fn vector_max(&mut self, double: bool, dst: Reg, a: Reg, b: Reg) {
-        let p = packed(double);
-        self.v3(p | 0x015f, XMM15, b, a.into());
-        self.v3(p | 0x015f, dst, a, b.into());
-        self.v3(p | 0x0157, dst, dst, XMM15.into());
-        self.v3(p | 0x0156, XMM15, XMM15, dst.into());
-        self.v3(p | 0x015c, XMM15, XMM15, dst.into());
-        self.v3_imm(p | 0x01c2, dst, dst, XMM15.into(), 3);
-        self.quiet(double, dst);
-    }
-
-    /// `xmm15` with the payloads cut off where the mask in `dst` says NaN.
-    fn quiet(&mut self, double: bool, dst: Reg) {
-        if double {
-            self.vshr(0x73, dst, dst, 13);
-        } else {
-            self.vshr(0x72, dst, dst, 10);
-        }
-        self.v3(packed(double) | 0x0155, dst, dst, XMM15.into());
-    }
-
-    /// Makes NaN lanes canonical.
-    pub(crate) fn canonical_nans(&mut self, double: bool, reg: Reg) {
+    fn canonical_nans(&mut self, double: bool, reg: Reg) {
         let canonical = self.vconst(if double {
             bytes64(0x7ff8_0000_0000_0000)
         } else {
@@ -838,40 +811,7 @@ impl Masm {
         self.v3(POR, reg, XMM15, XMM14.into());
     }
 
-    // Bytes.
-
-    fn swizzle(&mut self, dst: Reg, a: Reg, indices: Reg) {
-        if self.cpu.ssse3 {
-            let bias = self.vconst([0x70; 16]);
-            self.v3(0x66_01dc, XMM15, indices, bias);
-            self.v3(PSHUFB, dst, a, XMM15.into());
-            return;
-        }
-        self.e.op_imm(0x83, true, 5, RSP, Imm::I8(32));
-        self.store_vector(16, a, Mem::at(RSP, 0));
-        self.store_vector(16, indices, Mem::at(RSP, 16));
-        for lane in 0..16 {
-            let at = Mem::at(RSP, 16 + lane);
-            self.e.op(0x01b6, false, RAX.code(), at);
-            self.e.op(0x31, false, RCX.code(), RCX);
-            self.e.op_imm(0x83, false, 7, RAX, Imm::I8(16));
-            let hop = self.e.hop(Cc::NotCarry);
-            let from = Mem {
-                base: RSP,
-                index: Some(RAX),
-                scale: 0,
-                disp: 0,
-            };
-            self.e.op(0x01b6, false, RCX.code(), from);
-            self.e.land(hop);
-            self.e.op8(0x88, RCX, at);
-        }
-        self.load_vector(16, dst, Mem::at(RSP, 16));
-        self.e.op_imm(0x83, true, 0, RSP, Imm::I8(32));
-    }
-
-    /// The bytes of `a` and `b` that `lanes` names. `dst` is neither.
-    pub(crate) fn shuffle(&mut self, dst: Reg, a: Reg, b: Reg, lanes: [u8; 16]) {
+    fn shuffle(&mut self, dst: Reg, a: Reg, b: Reg, lanes: [u8; 16]) {
         if self.cpu.ssse3 {
             let of = |from: u8| {
                 lanes.map(|lane| {
@@ -901,45 +841,34 @@ impl Masm {
         self.e.op_imm(0x83, true, 0, RSP, Imm::I8(48));
     }
 
-    /// Bits of `a` where the mask has ones, of `b` elsewhere. `dst` is none.
-    pub(crate) fn bitselect(&mut self, dst: Reg, a: Reg, b: Reg, mask: Reg) {
+    fn bitselect(&mut self, dst: Reg, a: Reg, b: Reg, mask: Reg) {
         self.v3(PAND, dst, a, mask.into());
         self.v3(PANDN, XMM15, mask, b.into());
         self.v3(POR, dst, dst, XMM15.into());
     }
 
-    /// `a * b + c`, or with the product negated, where there is an instruction.
-    pub(crate) fn fused(&mut self, double: bool, negate: bool, dst: Reg, a: Reg, b: Reg, c: Reg) {
+    fn has_fused(&self) -> bool {
+        self.cpu.fma
+    }
+
+    fn fused(&mut self, double: bool, negate: bool, dst: Reg, a: Reg, b: Reg, c: Reg) {
         self.vmove(dst, c);
         let op = if negate { 0x66_02bc } else { 0x66_02b8 };
         self.e.vex(op, double, dst, a.code(), b.into(), Imm::None);
     }
 
-    /// Rounds all lanes, where there is an instruction.
-    pub(crate) fn vector_round(&mut self, mode: u8, double: bool, dst: Reg, a: Reg) {
+    fn vector_round(&mut self, mode: Rounding, double: bool, dst: Reg, a: Reg) {
         let op = if double { 0x66_0309 } else { 0x66_0308 };
-        self.vload_imm(op, dst, a.into(), mode | 8);
+        self.vload_imm(op, dst, a.into(), rounding(mode));
     }
 
-    /// Adds 16-bit neighbours of `a` and the lanes of `c`.
-    pub(crate) fn pairs_plus(&mut self, dst: Reg, a: Reg, c: Reg) {
+    fn pairs_plus(&mut self, dst: Reg, a: Reg, c: Reg) {
         let ones = self.vconst(bytes32(0x0001_0001));
         self.v3(PMADDWD, dst, a, ones);
         self.v3(PADDD, dst, dst, c.into());
     }
 
-    // Shifts.
-
-    /// Shifts lanes by a number in a register, taken modulo their width. `dst`
-    /// is not `a`.
-    pub(crate) fn vector_shift(
-        &mut self,
-        op: VectorShift,
-        lanes: Lanes,
-        dst: Reg,
-        a: Reg,
-        by: Reg,
-    ) {
+    fn vector_shift(&mut self, op: VectorShift, lanes: Lanes, dst: Reg, a: Reg, by: Reg) {
         let mask = 8 * lanes.bytes() - 1;
         self.e.op(0x8b, false, RCX.code(), by);
         self.e.op_imm(0x83, false, 4, RCX, Imm::I8(mask as u8));
@@ -992,10 +921,7 @@ impl Masm {
         self.v3(shift, dst, a, XMM15.into());
     }
 
-    // Lanes.
-
-    /// The value in every lane; from an integer register, or a float's.
-    pub(crate) fn splat(&mut self, lanes: Lanes, dst: Reg, src: Reg) {
+    fn splat(&mut self, lanes: Lanes, dst: Reg, src: Reg) {
         match lanes {
             Lanes::I8 => {
                 self.gpr_to_vector(false, dst, src);
@@ -1021,8 +947,7 @@ impl Masm {
         }
     }
 
-    /// A lane as an integer with zeros or its sign above, or as a float.
-    pub(crate) fn extract(&mut self, lanes: Lanes, lane: u8, signed: bool, dst: Reg, a: Reg) {
+    fn extract(&mut self, lanes: Lanes, lane: u8, signed: bool, dst: Reg, a: Reg) {
         match lanes {
             Lanes::I8 => {
                 self.extract_word(lane / 2, RAX, a);
@@ -1052,16 +977,7 @@ impl Masm {
         }
     }
 
-    fn extract_word(&mut self, lane: u8, dst: Reg, a: Reg) {
-        self.vload_imm(0x66_01c5, dst, a.into(), lane);
-    }
-
-    fn insert_word(&mut self, lane: u8, dst: Reg, src: Reg) {
-        self.v3_imm(0x66_01c4, dst, dst, src.into(), lane);
-    }
-
-    /// `dst`, with one lane replaced.
-    pub(crate) fn replace(&mut self, lanes: Lanes, lane: u8, dst: Reg, src: Reg) {
+    fn replace(&mut self, lanes: Lanes, lane: u8, dst: Reg, src: Reg) {
         match lanes {
             Lanes::I8 if self.cpu.sse41 => {
                 self.v3_imm(0x66_0320, dst, dst, src.into(), lane);
@@ -1101,10 +1017,7 @@ impl Masm {
         }
     }
 
-    // Tests.
-
-    /// 1 when no lane is zero.
-    pub(crate) fn all_true(&mut self, lanes: Lanes, dst: Reg, a: Reg) {
+    fn all_true(&mut self, lanes: Lanes, dst: Reg, a: Reg) {
         self.vzero(XMM15);
         match lanes {
             Lanes::I8 => self.v3(PCMPEQB, XMM15, XMM15, a.into()),
@@ -1118,20 +1031,18 @@ impl Masm {
         }
         self.vload(PMOVMSKB, RAX, XMM15.into());
         self.test(Size::S32, RAX);
-        self.set_if(super::Condition::Is(Cc::Equal), dst);
+        self.set_if(Condition::Is(IntCc::Equal), dst);
     }
 
-    /// 1 when a bit is set.
-    pub(crate) fn any_true(&mut self, dst: Reg, a: Reg) {
+    fn any_true(&mut self, dst: Reg, a: Reg) {
         self.vzero(XMM15);
         self.v3(PCMPEQB, XMM15, XMM15, a.into());
         self.vload(PMOVMSKB, RAX, XMM15.into());
-        self.compare(Size::S32, RAX, super::Src::Imm(0xffff));
-        self.set_if(super::Condition::Is(Cc::NotEqual), dst);
+        self.compare(Size::S32, RAX, Src::Imm(0xffff));
+        self.set_if(Condition::Is(IntCc::NotEqual), dst);
     }
 
-    /// The lanes' signs.
-    pub(crate) fn bitmask(&mut self, lanes: Lanes, dst: Reg, a: Reg) {
+    fn bitmask(&mut self, lanes: Lanes, dst: Reg, a: Reg) {
         match lanes {
             Lanes::I8 => self.vload(PMOVMSKB, dst, a.into()),
             Lanes::I16 => {

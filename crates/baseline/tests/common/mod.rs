@@ -28,17 +28,7 @@ pub(crate) const BARE: Tunables = Tunables {
 
 /// Everything that this crate makes use of.
 pub(crate) fn everything() -> CpuFeatures {
-    CpuFeatures {
-        ssse3: true,
-        sse41: true,
-        sse42: true,
-        avx: true,
-        fma: true,
-        popcnt: true,
-        lzcnt: true,
-        bmi1: true,
-        bmi2: true,
-    }
+    CpuFeatures::ALL
 }
 
 pub(crate) fn compiler(cpu: CpuFeatures, tunables: Tunables) -> Baseline {
