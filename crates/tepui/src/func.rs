@@ -316,13 +316,6 @@ const FEW_VALUES: usize = 8;
 /// Parameters that a typed function has at most.
 const MOST_VALUES: usize = 17;
 
-/// Where the parameters of a typed call lie, and then its results.
-union Buffer {
-    image: MaybeUninit<RegisterImage>,
-    /// Every value takes two slots at most.
-    slots: [MaybeUninit<u64>; 2 * MOST_VALUES],
-}
-
 /// The overflow area of the stack that `store` runs on.
 #[inline(always)]
 fn running_overflow(store: &StoreOpaque) -> *mut crate::vm::context::OverflowSlot {
@@ -376,21 +369,48 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
         let store = context.0.opaque_mut();
         self.func.store.assert_same(store.id());
         params.check_store(store)?;
-        let mut buffer = Buffer {
-            slots: [MaybeUninit::uninit(); 2 * MOST_VALUES],
-        };
-        // SAFETY: the type was checked when `self` was made, the store just
-        // now; the overflow area is free between calls. The stub may copy
-        // registers of the image that no parameter was written to; they are
-        // copied as bytes and never read as parameters.
+        // SAFETY: the type was checked when `self` was made, the store just now.
         unsafe {
             if call::takes_slots(self.func.raw) {
-                let slots = (&raw mut buffer.slots).cast::<u64>();
-                params.write(&mut Slots::new(slots));
-                call::call_slots(store, self.func.raw, slots)?;
-                return Ok(Results::read(store, &mut Slots::new(slots)));
+                self.call_slots(store, params)
+            } else {
+                self.call_image(store, params)
             }
-            let image = (&raw mut buffer.image).cast::<RegisterImage>();
+        }
+    }
+
+    /// Calls a function that takes slots.
+    ///
+    /// # Safety
+    ///
+    /// The function and the parameters are those of `store`.
+    #[inline]
+    unsafe fn call_slots(&self, store: &mut StoreOpaque, params: Params) -> Result<Results> {
+        // Every value takes two slots at most.
+        let mut slots = [MaybeUninit::<u64>::uninit(); 2 * MOST_VALUES];
+        let slots = slots.as_mut_ptr().cast::<u64>();
+        // SAFETY: there are slots for all parameters and for all results; the
+        // rest is the caller's promise.
+        unsafe {
+            params.write(&mut Slots::new(slots));
+            call::call_slots(store, self.func.raw, slots)?;
+            Ok(Results::read(store, &mut Slots::new(slots)))
+        }
+    }
+
+    /// Calls a function through *enter*.
+    ///
+    /// # Safety
+    ///
+    /// As for [`TypedFunc::call_slots`].
+    #[inline]
+    unsafe fn call_image(&self, store: &mut StoreOpaque, params: Params) -> Result<Results> {
+        let mut image = MaybeUninit::<RegisterImage>::uninit();
+        let image = image.as_mut_ptr();
+        // SAFETY: the caller's promises; the overflow area is free between calls.
+        // The stub may copy registers of the image that no parameter was written
+        // to; they are copied as bytes and never read as parameters.
+        unsafe {
             let mut cursor = Cursor::new(PARAMETERS, image, running_overflow(store));
             params.write(&mut cursor);
             call::enter(
