@@ -123,10 +123,15 @@ fn code_is_written_in_parts() {
     }
     let allocation = region.allocate(1).expect("memory");
     let mut fixture = Fixture::new();
-    // Across page borders, beside code that runs.
-    for part in 0..CODE_GRANULE / 61 {
+    // Across page borders where instructions may lie so, beside code that runs.
+    let step = if cfg!(target_arch = "x86_64") {
+        61
+    } else {
+        60
+    };
+    for part in 0..CODE_GRANULE / step {
         let code = constant(part as u32);
-        let start = part * 61;
+        let start = part * step;
         unsafe {
             allocation
                 .write(start..start + code.len(), |bytes| {
@@ -137,7 +142,7 @@ fn code_is_written_in_parts() {
         }
         for earlier in [0, part / 2, part] {
             assert_eq!(
-                fixture.call_integers(allocation.base().wrapping_add(earlier * 61), &[]),
+                fixture.call_integers(allocation.base().wrapping_add(earlier * step), &[]),
                 Some(earlier as u64)
             );
         }

@@ -93,7 +93,8 @@ pub(crate) fn cargo(target: &Target, verb: &str) -> Result<Command> {
 
 fn test(target: &Target, args: &[&str]) -> Result<Count> {
     let mut command = cargo(target, "test")?;
-    command.arg("--no-fail-fast").args(args);
+    // Without the examples in documentation: they are the same everywhere, and slow to build.
+    command.args(["--tests", "--no-fail-fast"]).args(args);
     let log_path = folder()?.join(format!("{}.log", target.name));
     let mut log = File::create(&log_path).at("cannot write", &log_path)?;
     writeln!(log, "{command:?}").at("cannot write", &log_path)?;
