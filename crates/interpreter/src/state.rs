@@ -86,6 +86,9 @@ pub(crate) struct State {
     #[cfg(not(tail_dispatch))]
     pub(crate) regs: Regs,
     previous: *const State,
+    /// Where the run begins in the stack: parameters and results of its first
+    /// function.
+    area: *mut u64,
     tag: usize,
 }
 
@@ -141,6 +144,9 @@ impl SlotStack {
         // header.
         unsafe {
             match self.innermost.as_ref() {
+                // It left its only frame by a tail call, whose arguments have been
+                // read by whoever begins another.
+                Some(state) if state.fp.is_null() => state.area.addr(),
                 Some(state) => {
                     let code = (*header(state.fp)).code;
                     state.fp.addr() + (*code).frame_bytes
@@ -213,6 +219,7 @@ impl SlotStack {
                     float: 0.0,
                 },
                 previous: (*stack).innermost,
+                area,
                 tag,
             };
             let state = &raw mut state;

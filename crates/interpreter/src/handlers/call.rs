@@ -19,7 +19,7 @@ use tepui_abi::layout::FuncRefLayout;
 use tepui_abi::{Target, Trap};
 use tepui_module::{DefinedFuncIndex, TypeIndex};
 
-use super::control::{leave, pointer_slot};
+use super::control::pointer_slot;
 use super::handlers;
 use super::table::element;
 use crate::code::{FunctionCode, FunctionEntry, ModuleCode};
@@ -313,15 +313,48 @@ unsafe fn replace(mut r: Regs, code: *const FunctionCode, ctx: Ctx) -> Signal {
     }
 }
 
-/// Makes a tail call of a function that is not interpreted.
-unsafe fn replace_native(r: Regs, code: *const u8, ctx: Ctx) -> Signal {
-    // SAFETY: as for a handler; the frame has room for results where the
-    // arguments lie.
+/// Leaves the frame at hand for a tail call out of the interpreter: its arguments
+/// go to the area, where the results are to be, and the caller is where it will go
+/// on. `None` when the stack has no room for the arguments.
+unsafe fn retire(r: &mut Regs) -> Option<*mut u64> {
+    // SAFETY: as for a handler; the area begins where that of the frame does, and
+    // its end is compared with that of the stack.
     unsafe {
         let own = header(r.fp).read();
+        let area = r.fp.byte_sub(HEADER_BYTES + r.word(3) as usize);
+        if area.addr() + r.word(0) as usize > (*r.state).stack_end {
+            return None;
+        }
+        let arguments = r.fp.wrapping_byte_offset(r.place(1) as isize);
+        ptr::copy(arguments.cast::<u8>(), area.cast(), r.word(2) as usize);
+        // For backtraces: in the call, which is before what it returns to.
+        (*r.state).ip = own.ip.wrapping_sub(1);
+        (*r.state).fp = own.fp;
+        r.ip = own.ip;
+        r.fp = own.fp;
+        Some(area)
+    }
+}
+
+/// Goes on in the caller after a tail call out of the interpreter, whose results
+/// lie in `area`.
+unsafe fn retired(r: Regs, area: *const u64) -> Signal {
+    // SAFETY: as for a handler; where there is no result, the area is followed by
+    // the header that was there.
+    unsafe {
+        let mut r = r.reloaded();
+        keep_result(&mut r, area);
+        r.go()
+    }
+}
+
+/// Makes a tail call of a function that is not interpreted.
+unsafe fn replace_native(mut r: Regs, code: *const u8, ctx: Ctx) -> Signal {
+    // SAFETY: as for a handler.
+    unsafe {
         let type_index = TypeIndex::new(r.word(4));
-        let slots = r.fp.wrapping_byte_offset(r.place(1) as isize);
-        if own.fp.is_null() {
+        if (*header(r.fp)).fp.is_null() {
+            let slots = r.fp.wrapping_byte_offset(r.place(1) as isize);
             r.publish();
             (*r.state).outcome = Outcome::TailCall(TailCall {
                 code,
@@ -332,47 +365,39 @@ unsafe fn replace_native(r: Regs, code: *const u8, ctx: Ctx) -> Signal {
             });
             return Signal::EXIT;
         }
-        r.publish();
+        let caller_context = r.ctx;
+        let stays = r;
+        let Some(area) = retire(&mut r) else {
+            return stays.trap(Trap::StackOverflow);
+        };
         let call = NativeCall {
             code,
             callee_context: ctx,
-            caller_context: r.ctx,
+            caller_context,
             type_index,
-            slots,
+            slots: area,
         };
-        if let Err(raised) = ((*r.state).runtime.call)(&call) {
-            return r.raise(raised);
+        match ((*r.state).runtime.call)(&call) {
+            Ok(()) => retired(r, area),
+            Err(raised) => r.raise(raised),
         }
-        let area_bytes = r.word(3) as usize;
-        let area = r.fp.byte_sub(HEADER_BYTES + area_bytes);
-        ptr::copy(slots.cast::<u8>(), area.cast(), area_bytes);
-        let mut r = r.reloaded();
-        if area_bytes > 0 {
-            keep_result(&mut r, area.cast());
-        }
-        leave(r)
     }
 }
 
 /// Makes a tail call of a function of the host. It takes no slots, so it is a call
-/// after which the frame is left.
-unsafe fn replace_host(r: Regs, ctx: Ctx) -> Signal {
-    // SAFETY: as for a handler; the frame has room for results where the
-    // arguments lie.
+/// after which the caller goes on.
+unsafe fn replace_host(mut r: Regs, ctx: Ctx) -> Signal {
+    // SAFETY: as for a handler.
     unsafe {
-        r.publish();
-        let slots = r.fp.wrapping_byte_offset(r.place(1) as isize);
-        if let Err(raised) = ((*r.state).runtime.call_host)(ctx, r.ctx, slots) {
-            return r.raise(raised);
+        let caller_context = r.ctx;
+        let stays = r;
+        let Some(area) = retire(&mut r) else {
+            return stays.trap(Trap::StackOverflow);
+        };
+        match ((*r.state).runtime.call_host)(ctx, caller_context, area) {
+            Ok(()) => retired(r, area),
+            Err(raised) => r.raise(raised),
         }
-        let area_bytes = r.word(3) as usize;
-        let area = r.fp.byte_sub(HEADER_BYTES + area_bytes);
-        ptr::copy(slots.cast::<u8>(), area.cast(), area_bytes);
-        let mut r = r.reloaded();
-        if area_bytes > 0 {
-            keep_result(&mut r, area.cast());
-        }
-        leave(r)
     }
 }
 
