@@ -389,7 +389,7 @@ fn compiler(config: &Config, tier: Tier, tunables: Tunables) -> Result<Box<dyn C
             compiler.check_host().map_err(Error::msg)?;
             compiler
         } else {
-            Baseline::new(target, CpuFeatures::SSE2, tunables)?
+            Baseline::new(target, CpuFeatures::LEAST, tunables)?
         };
         return Ok(Box::new(compiler));
     }
