@@ -129,7 +129,8 @@ impl Waiter {
         // have woken an earlier wait already.
         self.check()?;
         let timeout = timeout.unwrap_or(LONGEST).min(LONGEST);
-        let ready = if on.is_empty() {
+        // Without threads nobody can wake, and condition variables cannot wait.
+        let ready = if on.is_empty() && !cfg!(target_os = "wasi") {
             let woken = self.shared.woken();
             let mut woken = self
                 .shared

@@ -19,7 +19,7 @@ pub struct Readiness {
 }
 
 /// An object of the operating system that can be waited for.
-#[cfg(unix)]
+#[cfg(any(unix, target_os = "wasi"))]
 pub type HostDescriptor<'a> = std::os::fd::BorrowedFd<'a>;
 
 /// An object of the operating system that can be waited for.
