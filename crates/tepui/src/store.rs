@@ -168,6 +168,7 @@ impl StoreOpaque {
             fuel: 0,
             epoch_deadline: 0,
             pending: 0,
+            reserved: 0,
             stack_limit: 0,
             stack,
             entry_sp: 0,

@@ -24,6 +24,8 @@ pub(crate) struct VmStoreContext {
     pub(crate) fuel: i64,
     pub(crate) epoch_deadline: u64,
     pub(crate) pending: u32,
+    /// Fills up to 8 bytes, also where pointers have 4.
+    pub(crate) reserved: u32,
     pub(crate) stack_limit: usize,
     pub(crate) stack: *mut VmStack,
     pub(crate) entry_sp: usize,
