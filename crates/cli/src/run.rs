@@ -17,7 +17,11 @@ use tepui::{Engine, Error, ExternType, Func, Instance, Linker, Module, Store, Tr
 /// The smallest stack for Wasm frames that can be asked for, in bytes.
 pub(crate) const MIN_STACK: usize = 64 << 10;
 /// The largest stack for Wasm frames that can be asked for, in bytes.
-pub(crate) const MAX_STACK: usize = 16 << 30;
+pub(crate) const MAX_STACK: usize = if usize::BITS > 32 {
+    (16_u64 << 30) as usize
+} else {
+    1 << 30
+};
 
 /// What the host's own frames need beside the guest's, in bytes.
 const HOST_FRAMES: usize = 4 << 20;
