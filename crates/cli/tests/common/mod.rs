@@ -2,16 +2,20 @@
 
 use std::process::Command;
 
-/// The command `tepui`, behind the emulator that `TEPUI_TEST_RUNNER` names: the
+/// The command `tepui`. `TEPUI_TEST_COMMAND` names another one to test in its
+/// place; `TEPUI_TEST_RUNNER` names an emulator that it is put behind, because the
 /// system cannot start a program of another machine by itself.
 pub(crate) fn tepui() -> Command {
-    let program = env!("CARGO_BIN_EXE_tepui");
-    let runner = std::env::var("TEPUI_TEST_RUNNER").unwrap_or_default();
-    let mut words = runner.split_whitespace();
-    let Some(emulator) = words.next() else {
-        return Command::new(program);
+    let words = |name: &str| -> Vec<String> {
+        let value = std::env::var(name).unwrap_or_default();
+        value.split_whitespace().map(str::to_owned).collect()
     };
-    let mut command = Command::new(emulator);
-    command.args(words).arg(program);
+    let mut line = words("TEPUI_TEST_COMMAND");
+    if line.is_empty() {
+        line = words("TEPUI_TEST_RUNNER");
+        line.push(env!("CARGO_BIN_EXE_tepui").to_owned());
+    }
+    let mut command = Command::new(&line[0]);
+    command.args(&line[1..]);
     command
 }
