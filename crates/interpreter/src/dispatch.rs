@@ -7,8 +7,11 @@
 //! same words in the same registers, and the optimizer makes it a jump. With
 //! the loop, a handler leaves them in the [`State`] and returns.
 
-use crate::state::State;
-use crate::value::{Value, wide_immediate};
+use tepui_abi::Trap;
+
+use crate::faults;
+use crate::state::{Outcome, State};
+use crate::value::{Dest, Value, wide_immediate};
 
 /// Where the bytecode is read: the start of an instruction.
 pub(crate) type Ip = *const u32;
@@ -31,7 +34,7 @@ pub(crate) const HANDLER_WORDS: usize = size_of::<usize>() / 4;
 /// with something left to do of what must be a jump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
-pub(crate) struct Signal(u32);
+pub(crate) struct Signal(pub(crate) u32);
 
 impl Signal {
     /// The run is over; the state says how.
@@ -39,6 +42,8 @@ impl Signal {
     /// The loop is to call the next handler.
     #[cfg(not(tail_dispatch))]
     pub(crate) const CONTINUE: Signal = Signal(1);
+    /// An access to memory has faulted; the state says where.
+    pub(crate) const FAULT: Signal = Signal(2);
 }
 
 /// What handlers pass on.
@@ -55,7 +60,7 @@ pub(crate) struct Regs {
     /// The state of the run.
     pub(crate) state: *mut State,
     /// The last integer or reference that an instruction computed; narrow ones
-    /// zero-extended. It lies in its slot as well.
+    /// zero-extended.
     pub(crate) acc: u64,
     /// The last float that an instruction computed; an `f32` in the low half.
     pub(crate) float: f64,
@@ -190,16 +195,18 @@ impl Regs {
         unsafe { V::read(self.fp, self.place(index)) }
     }
 
-    /// Writes a result to the slot that operand `index` names, and keeps it at
-    /// hand for the next instruction.
+    /// Gives a result: keeps it at hand, and writes it to the slot that operand
+    /// `index` names if there is such an operand.
     ///
     /// # Safety
     ///
     /// The operand names a slot.
     #[inline(always)]
-    pub(crate) unsafe fn give<V: Value>(&mut self, index: usize, value: V) {
-        // SAFETY: the caller's.
-        unsafe { self.set(index, value) }
+    pub(crate) unsafe fn give<D: Dest, V: Value>(&mut self, index: usize, value: V) {
+        if D::STORED {
+            // SAFETY: the caller's.
+            unsafe { self.set(index, value) }
+        }
         value.keep(self);
     }
 
@@ -215,36 +222,71 @@ impl Regs {
     }
 }
 
-/// Runs until a handler answers [`Signal::EXIT`].
+/// Runs until a handler answers [`Signal::EXIT`] or an access faults.
+///
+/// # Safety
+///
+/// As for [`Regs::go`].
+pub(crate) unsafe fn run(r: Regs) {
+    // SAFETY: the caller's.
+    unsafe {
+        let signal = faults::enter(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float);
+        if signal == Signal::FAULT {
+            (*r.state).outcome = Outcome::Trap(Trap::MemoryOutOfBounds);
+        }
+    }
+}
+
+/// Runs from the handler at `ip` until one answers [`Signal::EXIT`].
 ///
 /// # Safety
 ///
 /// As for [`Regs::go`].
 #[cfg(tail_dispatch)]
-pub(crate) unsafe fn run(regs: Regs) {
+pub(crate) unsafe extern "C" fn body(
+    ip: Ip,
+    fp: Fp,
+    mem: *mut u8,
+    ctx: Ctx,
+    state: *mut State,
+    acc: u64,
+    float: f64,
+) -> Signal {
     // SAFETY: the caller's.
-    let signal = unsafe { regs.go() };
-    debug_assert_eq!(signal, Signal::EXIT);
+    unsafe { handler_at(ip)(ip, fp, mem, ctx, state, acc, float) }
 }
 
-/// Runs until a handler answers [`Signal::EXIT`].
+/// Runs from the handler at `ip` until one answers [`Signal::EXIT`].
 ///
 /// # Safety
 ///
 /// As for [`Regs::go`].
 #[cfg(not(tail_dispatch))]
-pub(crate) unsafe fn run(mut regs: Regs) {
+pub(crate) unsafe extern "C" fn body(
+    ip: Ip,
+    fp: Fp,
+    mem: *mut u8,
+    ctx: Ctx,
+    state: *mut State,
+    acc: u64,
+    float: f64,
+) -> Signal {
+    let mut r = Regs {
+        ip,
+        fp,
+        mem,
+        ctx,
+        state,
+        acc,
+        float,
+    };
     loop {
         // SAFETY: the caller's; later on, what the handler has left.
-        let signal = unsafe {
-            handler_at(regs.ip)(
-                regs.ip, regs.fp, regs.mem, regs.ctx, regs.state, regs.acc, regs.float,
-            )
-        };
-        if signal == Signal::EXIT {
-            return;
+        let signal = unsafe { handler_at(r.ip)(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float) };
+        if signal != Signal::CONTINUE {
+            return signal;
         }
         // SAFETY: the state outlives the run, and the handler has written it.
-        regs = unsafe { (*regs.state).regs };
+        r = unsafe { (*r.state).regs };
     }
 }

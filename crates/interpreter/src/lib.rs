@@ -79,6 +79,7 @@ extern crate std;
 mod access;
 mod code;
 mod dispatch;
+mod faults;
 mod float;
 mod handlers;
 mod ops;
@@ -89,6 +90,7 @@ mod translate;
 mod value;
 
 pub use code::{FunctionCode, ModuleCode, TranslateError};
+pub use faults::{HAS_GUARDS, fault_landing};
 pub use runtime::{Builtins, NativeCall, Raised, Resolution, Runtime};
 pub use state::{Activation, Frame, Frames, Outcome, SlotStack, TailCall};
 

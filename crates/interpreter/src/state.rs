@@ -82,6 +82,8 @@ pub(crate) struct State {
     pub(crate) outcome: Outcome,
     /// A function reference on its way from a handler to its slow path.
     pub(crate) callee: *const u8,
+    /// The native stack pointer that a fault goes back to.
+    pub(crate) native_stack: usize,
     /// What the loop goes on with.
     #[cfg(not(tail_dispatch))]
     pub(crate) regs: Regs,
@@ -208,6 +210,7 @@ impl SlotStack {
                 fp,
                 outcome: Outcome::Raised,
                 callee: ptr::null(),
+                native_stack: 0,
                 #[cfg(not(tail_dispatch))]
                 regs: Regs {
                     ip,

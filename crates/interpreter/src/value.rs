@@ -281,3 +281,27 @@ impl Source for Kept {
         V::kept(regs)
     }
 }
+
+/// Where a handler leaves its result besides keeping it at hand.
+pub(crate) trait Dest {
+    /// Whether the instruction names a slot that the result is written to.
+    const STORED: bool;
+    /// Words of the instruction that say so.
+    const WORDS: usize;
+}
+
+/// In the slot that the last operand names.
+pub(crate) struct Stored;
+
+/// Nowhere: only the next instruction uses it.
+pub(crate) struct Unstored;
+
+impl Dest for Stored {
+    const STORED: bool = true;
+    const WORDS: usize = 1;
+}
+
+impl Dest for Unstored {
+    const STORED: bool = false;
+    const WORDS: usize = 0;
+}

@@ -135,7 +135,10 @@ unsafe fn interpreted(reference: *const u8) -> Option<(*const FunctionCode, Ctx)
 }
 
 /// Enters a function in a new frame.
-#[inline(always)]
+///
+/// With the loop this is a call of its own, so that handlers that may run the host
+/// need little native stack.
+#[cfg_attr(tail_dispatch, inline(always))]
 unsafe fn push(mut r: Regs, code: *const FunctionCode, fp: Fp, ret: Ip, ctx: Ctx) -> Signal {
     // SAFETY: as for a handler; the frame is inside of the stack when its end
     // is, because the caller's is and the new one begins in it.
@@ -169,7 +172,7 @@ fn reload_of(r: &Regs, operands: usize) -> Ip {
 }
 
 /// Enters a function of any instance.
-#[inline(always)]
+#[cfg_attr(tail_dispatch, inline(always))]
 unsafe fn push_across(mut r: Regs, code: *const FunctionCode, ctx: Ctx, operands: usize) -> Signal {
     // SAFETY: as for a handler.
     unsafe {
@@ -196,6 +199,11 @@ unsafe fn invoke<const OPERANDS: usize>(r: Regs, reference: *const u8) -> Signal
             Some((code, ctx)) => push_across(r, code, ctx, OPERANDS),
             None => {
                 (*r.state).callee = reference;
+                if reference_function(reference) == FuncRefLayout::NO_FUNCTION {
+                    return invoke_host::<OPERANDS>(
+                        r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float,
+                    );
+                }
                 invoke_rarely::<OPERANDS>(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float)
             }
         }
@@ -246,24 +254,6 @@ unsafe fn call_native<const OPERANDS: usize>(r: Regs, code: *const u8, ctx: Ctx)
             Ok(()) => {
                 let mut r = r.reloaded();
                 keep_result(&mut r, call.slots);
-                r.next(OPERANDS + RELOAD_WORDS)
-            }
-            Err(raised) => r.raise(raised),
-        }
-    }
-}
-
-/// Calls a function of the host.
-#[inline(always)]
-unsafe fn call_host<const OPERANDS: usize>(r: Regs, ctx: Ctx) -> Signal {
-    // SAFETY: as for a handler; arguments and results lie in the frame.
-    unsafe {
-        r.publish();
-        let slots = r.fp.wrapping_byte_offset(r.place(1) as isize);
-        match ((*r.state).runtime.call_host)(ctx, r.ctx, slots) {
-            Ok(()) => {
-                let mut r = r.reloaded();
-                keep_result(&mut r, slots);
                 r.next(OPERANDS + RELOAD_WORDS)
             }
             Err(raised) => r.raise(raised),
@@ -496,6 +486,22 @@ handlers! {
         }
     }
 
+    /// Calls the function in `callee`, which is one of the host.
+    #[inline(never)]
+    fn invoke_host[const OPERANDS: usize](r) {
+        r.publish();
+        let ctx = reference_context((*r.state).callee);
+        let slots = r.fp.wrapping_byte_offset(r.place(1) as isize);
+        match ((*r.state).runtime.call_host)(ctx, r.ctx, slots) {
+            Ok(()) => {
+                let mut r = r.reloaded();
+                keep_result(&mut r, slots);
+                r.next(OPERANDS + RELOAD_WORDS)
+            }
+            Err(raised) => r.raise(raised),
+        }
+    }
+
     /// Calls the function in `callee`, which is not known to be translated.
     #[cold]
     #[inline(never)]
@@ -505,7 +511,9 @@ handlers! {
         match resolve(&r, reference) {
             Ok(Resolution::Interpreted(code)) => push_across(r, code.as_ptr(), ctx, OPERANDS),
             Ok(Resolution::Native(code)) => call_native::<OPERANDS>(r, code, ctx),
-            Ok(Resolution::Host) => call_host::<OPERANDS>(r, ctx),
+            Ok(Resolution::Host) => invoke_host::<OPERANDS>(
+                r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float,
+            ),
             Err(raised) => r.raise(raised),
         }
     }

@@ -11,7 +11,7 @@ use super::{builtin, handlers};
 use crate::code::Place;
 use crate::dispatch::{Ctx, Regs, Signal};
 use crate::state::header;
-use crate::value::{Source, V128, slot};
+use crate::value::{Dest, Source, Stored, V128, Value, slot};
 
 const TARGET: Target = Target::host();
 const STORE: StoreLayout = StoreLayout::new(TARGET);
@@ -111,13 +111,16 @@ handlers! {
         r.next(5)
     }
 
-    /// Operands: the result, the condition, the values.
-    fn select(r) {
-        let (a, b): (u64, u64) = (r.get(2), r.get(3));
-        r.give(0, if r.get::<u32>(1) != 0 { a } else { b });
-        r.next(4)
+    /// Operands: the condition, the values, the result.
+    fn select[C: Source, D: Dest](r) {
+        let at = C::words::<u32>();
+        let (a, b): (u64, u64) = (r.get(at), r.get(at + 1));
+        let value = if C::take::<u32>(&r, 0) != 0 { a } else { b };
+        r.give::<D, _>(at + 2, value);
+        r.next(at + 2 + D::WORDS)
     }
 
+    /// Operands: the result, the condition, the values.
     fn select_wide(r) {
         let (a, b): (V128, V128) = (r.get(2), r.get(3));
         r.set(0, if r.get::<u32>(1) != 0 { a } else { b });
@@ -126,7 +129,7 @@ handlers! {
 
     /// Whether the whole slot is zero. Operands: the result, the slot.
     fn is_null(r) {
-        r.give(0, u32::from(r.get::<u64>(1) == 0));
+        r.give::<Stored, _>(0, u32::from(r.get::<u64>(1) == 0));
         r.next(2)
     }
 
@@ -190,31 +193,35 @@ handlers! {
         leave(r)
     }
 
-    /// Returns one value. Operands: its place in the area, the slot.
-    fn return_slot(r) {
-        r.set(0, r.get::<u64>(1));
+    // Functions with one number or reference as their result leave it at hand too.
+
+    /// Returns one value. Operands: the slot, its place in the area.
+    fn return_slot[V: Value](r) {
+        r.give::<Stored, _>(1, r.get::<V>(0));
         leave(r)
     }
 
-    /// Returns one number below 2^32.
-    fn return_constant32(r) {
-        r.set(0, u64::from(r.word(1)));
+    /// Returns one value. Operands: the value, its place in the area.
+    fn return_constant[V: Value](r) {
+        r.give::<Stored, _>(V::IMMEDIATE, r.constant::<V>(0));
         leave(r)
     }
 
-    // Globals. Operands: the slot, the place.
+    // Globals. Operands: the place, the slot.
 
-    fn global_get32(r) {
-        let at = Place::from_word(r.word(1)).resolve(r.ctx);
-        r.give(0, at.cast::<u32>().read());
-        r.next(2)
+    fn global_get32[D: Dest](r) {
+        let at = Place::from_word(r.word(0)).resolve(r.ctx);
+        r.give::<D, _>(1, at.cast::<u32>().read());
+        r.next(1 + D::WORDS)
     }
 
-    fn global_get64(r) {
-        let at = Place::from_word(r.word(1)).resolve(r.ctx);
-        r.give(0, at.cast::<u64>().read());
-        r.next(2)
+    fn global_get64[D: Dest](r) {
+        let at = Place::from_word(r.word(0)).resolve(r.ctx);
+        r.give::<D, _>(1, at.cast::<u64>().read());
+        r.next(1 + D::WORDS)
     }
+
+    // Operands: the slot, the place.
 
     fn global_get128(r) {
         let at = Place::from_word(r.word(1)).resolve(r.ctx);
@@ -222,17 +229,21 @@ handlers! {
         r.next(2)
     }
 
-    fn global_set32(r) {
-        let at = Place::from_word(r.word(1)).resolve(r.ctx);
-        at.cast::<u32>().write(r.get(0));
-        r.next(2)
+    // Operands: the place, the value.
+
+    fn global_set32[A: Source](r) {
+        let at = Place::from_word(r.word(0)).resolve(r.ctx);
+        at.cast::<u32>().write(A::take::<u32>(&r, 1));
+        r.next(1 + A::words::<u32>())
     }
 
-    fn global_set64(r) {
-        let at = Place::from_word(r.word(1)).resolve(r.ctx);
-        at.cast::<u64>().write(r.get(0));
-        r.next(2)
+    fn global_set64[A: Source](r) {
+        let at = Place::from_word(r.word(0)).resolve(r.ctx);
+        at.cast::<u64>().write(A::take::<u64>(&r, 1));
+        r.next(1 + A::words::<u64>())
     }
+
+    // Operands: the slot, the place.
 
     fn global_set128(r) {
         let at = Place::from_word(r.word(1)).resolve(r.ctx);

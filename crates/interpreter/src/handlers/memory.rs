@@ -10,97 +10,47 @@
 use tepui_abi::Trap;
 
 use super::{builtin, handlers};
-use crate::access::Raw;
+use crate::access::{Checked, Site, Watched};
+pub(crate) use crate::access::{
+    Load, Load8S32, Load8S64, Load8U32, Load16S32, Load16S64, Load16U32, Load32, Load32S64, Load64,
+    Load128, LoadF32, LoadF64, Raw, Store, Store8, Store16, Store32, Store64, Store128, StoreF32,
+    StoreF64,
+};
 use crate::code::Place;
 use crate::dispatch::{Ctx, Fp, Ip, Regs, Signal};
 use crate::simd::{Lanes, lanes};
 use crate::state::{State, definition};
-use crate::value::{Source, V128, Value};
-
-/// A load: what is read, and what becomes of it.
-pub(crate) trait Load {
-    type R: Value;
-    const WIDTH: usize;
-    /// # Safety
-    ///
-    /// `WIDTH` bytes at `base + index` lie in a memory.
-    unsafe fn load(base: *const u8, index: usize) -> Self::R;
-}
-
-/// A store.
-pub(crate) trait Store {
-    type A: Value;
-    const WIDTH: usize;
-    /// # Safety
-    ///
-    /// As for [`Load::load`].
-    unsafe fn store(base: *mut u8, index: usize, value: Self::A);
-}
+use crate::value::{Dest, Source, V128};
 
 macro_rules! loads {
-    ($($op:ident: $raw:ty => $result:ty, |$value:ident| $convert:expr;)*) => {
+    ($($op:ident: $from:ident => $result:ty, |$value:ident| $convert:expr;)*) => {
         $(pub(crate) struct $op;
         impl Load for $op {
             type R = $result;
-            const WIDTH: usize = size_of::<$raw>();
+            const WIDTH: usize = $from::WIDTH;
             #[inline(always)]
-            unsafe fn load(base: *const u8, index: usize) -> $result {
+            unsafe fn load<S: Site>(site: S, base: *const u8, index: usize) -> $result {
                 // SAFETY: the caller's.
-                let $value = unsafe { <$raw>::fetch(base, index) };
+                let $value = unsafe { $from::load(site, base, index) };
                 $convert
             }
         })*
     };
 }
 
-macro_rules! stores {
-    ($($op:ident: $value:ty => $raw:ty, |$from:ident| $convert:expr;)*) => {
-        $(pub(crate) struct $op;
-        impl Store for $op {
-            type A = $value;
-            const WIDTH: usize = size_of::<$raw>();
-            #[inline(always)]
-            unsafe fn store(base: *mut u8, index: usize, $from: $value) {
-                // SAFETY: the caller's.
-                unsafe { <$raw>::put($convert, base, index) }
-            }
-        })*
-    };
-}
-
 loads! {
-    Load32: u32 => u32, |v| v;
-    Load64: u64 => u64, |v| v;
-    LoadF32: u32 => f32, |v| f32::from_bits(v);
-    LoadF64: u64 => f64, |v| f64::from_bits(v);
-    Load8S32: u8 => i32, |v| i32::from(v as i8);
-    Load8U32: u8 => u32, |v| u32::from(v);
-    Load16S32: u16 => i32, |v| i32::from(v as i16);
-    Load16U32: u16 => u32, |v| u32::from(v);
-    Load8S64: u8 => i64, |v| i64::from(v as i8);
-    Load16S64: u16 => i64, |v| i64::from(v as i16);
-    Load32S64: u32 => i64, |v| i64::from(v as i32);
-    Load8x8S: u64 => V128, |v| v.to_le_bytes().map(|x| i16::from(x as i8)).vector();
-    Load8x8U: u64 => V128, |v| v.to_le_bytes().map(u16::from).vector();
-    Load16x4S: u64 => V128, |v| quarters(v).map(|x| i32::from(x as i16)).vector();
-    Load16x4U: u64 => V128, |v| quarters(v).map(u32::from).vector();
-    Load32x2S: u64 => V128, |v| [v as u32, (v >> 32) as u32].map(|x| i64::from(x as i32)).vector();
-    Load32x2U: u64 => V128, |v| [v as u32, (v >> 32) as u32].map(u64::from).vector();
-    Load8Splat: u8 => V128, |v| [v; 16].vector();
-    Load16Splat: u16 => V128, |v| [v; 8].vector();
-    Load32Splat: u32 => V128, |v| [v; 4].vector();
-    Load64Splat: u64 => V128, |v| [v; 2].vector();
-    Load32Zero: u32 => V128, |v| [v, 0, 0, 0].vector();
-    Load64Zero: u64 => V128, |v| [v, 0].vector();
-}
-
-stores! {
-    Store32: u32 => u32, |v| v;
-    Store64: u64 => u64, |v| v;
-    Store8: u32 => u8, |v| v as u8;
-    Store16: u32 => u16, |v| v as u16;
-    StoreF32: f32 => u32, |v| v.to_bits();
-    StoreF64: f64 => u64, |v| v.to_bits();
+    Load8x8S: Load64 => V128, |v| v.to_le_bytes().map(|x| i16::from(x as i8)).vector();
+    Load8x8U: Load64 => V128, |v| v.to_le_bytes().map(u16::from).vector();
+    Load16x4S: Load64 => V128, |v| quarters(v).map(|x| i32::from(x as i16)).vector();
+    Load16x4U: Load64 => V128, |v| quarters(v).map(u32::from).vector();
+    Load32x2S: Load64 => V128, |v| [v as u32, (v >> 32) as u32].map(|x| i64::from(x as i32)).vector();
+    Load32x2U: Load64 => V128, |v| [v as u32, (v >> 32) as u32].map(u64::from).vector();
+    Load8Splat: Load8U32 => V128, |v| [v as u8; 16].vector();
+    Load16Splat: Load16U32 => V128, |v| [v as u16; 8].vector();
+    Load32Splat: Load32 => V128, |v| [v; 4].vector();
+    Load64Splat: Load64 => V128, |v| [v; 2].vector();
+    Load32Zero: Load32 => V128, |v| [v, 0, 0, 0].vector();
+    Load64Zero: Load64 => V128, |v| [v, 0].vector();
 }
 
 fn quarters(v: u64) -> [u16; 4] {
@@ -110,34 +60,6 @@ fn quarters(v: u64) -> [u16; 4] {
         (v >> 32) as u16,
         (v >> 48) as u16,
     ]
-}
-
-/// A whole vector.
-pub(crate) struct Load128;
-impl Load for Load128 {
-    type R = V128;
-    const WIDTH: usize = 16;
-    #[inline(always)]
-    unsafe fn load(base: *const u8, index: usize) -> V128 {
-        // SAFETY: the caller's.
-        unsafe { [u64::fetch(base, index), u64::fetch(base, index + 8)].vector() }
-    }
-}
-
-/// A whole vector.
-pub(crate) struct Store128;
-impl Store for Store128 {
-    type A = V128;
-    const WIDTH: usize = 16;
-    #[inline(always)]
-    unsafe fn store(base: *mut u8, index: usize, value: V128) {
-        let [low, high] = <[u64; 2]>::of(value);
-        // SAFETY: the caller's.
-        unsafe {
-            low.put(base, index);
-            high.put(base, index + 8);
-        }
-    }
 }
 
 /// A lane of a vector, for loads and stores of one.
@@ -181,12 +103,74 @@ impl Regs {
     }
 }
 
-/// Where an access to memory 0 is, if it is inside: an index from the base.
+/// How accesses to memory 0 stay inside.
+pub(crate) trait Bounds {
+    type Site: Site;
+    /// Where an access is: an index from the base, if it is not known to be
+    /// outside.
+    ///
+    /// # Safety
+    ///
+    /// As for a handler.
+    unsafe fn locate(r: &Regs, index: u32, offset: u32, width: usize) -> Option<usize>;
+    fn site(r: &Regs) -> Self::Site;
+}
+
+/// By inaccessible addresses behind the memory, which reach as far as a 32-bit
+/// index and the offset do.
+pub(crate) struct Guarded;
+
+/// By a comparison with the length.
+pub(crate) struct Compared;
+
+impl Bounds for Guarded {
+    type Site = Watched;
+    #[inline(always)]
+    unsafe fn locate(_: &Regs, index: u32, offset: u32, _: usize) -> Option<usize> {
+        Some(index as usize + offset as usize)
+    }
+    #[inline(always)]
+    fn site(r: &Regs) -> Watched {
+        Watched::new(r)
+    }
+}
+
+impl Bounds for Compared {
+    type Site = Checked;
+    #[inline(always)]
+    unsafe fn locate(r: &Regs, index: u32, offset: u32, width: usize) -> Option<usize> {
+        let at = u64::from(index) + u64::from(offset);
+        // In 64 bits nothing wraps: the difference is negative when outside.
+        // SAFETY: the caller's.
+        let room = unsafe { r.length() as u64 }.wrapping_sub(at + width as u64);
+        (room as i64 >= 0).then(|| unspeculated(at, room) as usize)
+    }
+    #[inline(always)]
+    fn site(_: &Regs) -> Checked {
+        Checked
+    }
+}
+
+/// The number `at`, but 0 where the processor is wrong about `room` not being
+/// negative.
 #[inline(always)]
-fn inside(len: usize, index: u32, offset: u32, width: usize) -> Option<usize> {
-    let at = u64::from(index) + u64::from(offset);
-    // Compared in 64 bits, where nothing wraps.
-    (at + width as u64 <= len as u64).then_some(at as usize)
+pub(super) fn unspeculated(at: u64, room: u64) -> u64 {
+    at & !((opaque(room) as i64 >> 63) as u64)
+}
+
+/// The same number, of which the optimizer knows nothing.
+#[inline(always)]
+fn opaque(mut value: u64) -> u64 {
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+    // SAFETY: no instruction at all.
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags));
+    }
+    #[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))))]
+    {
+        value = core::hint::black_box(value);
+    }
+    value
 }
 
 /// An access to memory 0 was outside of the length in the register: looks
@@ -241,41 +225,48 @@ pub(super) unsafe fn locate(
         let place = Place::from_word(r.word(place));
         let at = r.index(index, place.is_wide()).checked_add(offset)?;
         let (base, length) = definition(place.resolve(r.ctx));
-        (at.checked_add(width)? <= length as u64).then_some((base, at as usize))
+        let end = at.checked_add(width)?;
+        // Both are less than 2^63 where it matters: no memory is larger.
+        (end <= length as u64).then(|| {
+            let at = unspeculated(at, (length as u64).wrapping_sub(end));
+            (base, at as usize)
+        })
     }
 }
 
 handlers! {
-    // Memory 0. Operands: the result, the index, the offset.
+    // Memory 0. Operands: the offset, the index, the result.
 
-    fn load[L: Load, A: Source](r) {
+    fn load[L: Load, A: Source, D: Dest, G: Bounds](r) {
         let words = A::words::<u32>();
-        match inside(r.length(), A::take(&r, 1), r.word(1 + words), L::WIDTH) {
+        match G::locate(&r, A::take(&r, 1), r.word(0), L::WIDTH) {
             Some(at) => {
-                r.give(0, L::load(r.mem, at));
-                r.next(2 + words)
+                let value = L::load(G::site(&r), r.mem, at);
+                r.give::<D, _>(1 + words, value);
+                r.next(1 + words + D::WORDS)
             }
             None => outside(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float),
         }
     }
 
-    /// With a constant address. Operands: the result, the address.
-    fn load_at[L: Load](r) {
-        match inside(r.length(), 0, r.word(1), L::WIDTH) {
+    /// With a constant address. Operands: the address, the result.
+    fn load_at[L: Load, D: Dest, G: Bounds](r) {
+        match G::locate(&r, 0, r.word(0), L::WIDTH) {
             Some(at) => {
-                r.give(0, L::load(r.mem, at));
-                r.next(2)
+                let value = L::load(G::site(&r), r.mem, at);
+                r.give::<D, _>(1, value);
+                r.next(1 + D::WORDS)
             }
             None => outside(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float),
         }
     }
 
     /// Operands: the offset, the index, the value.
-    fn store[S: Store, A: Source, B: Source](r) {
+    fn store[S: Store, A: Source, B: Source, G: Bounds](r) {
         let words = A::words::<u32>();
-        match inside(r.length(), A::take(&r, 1), r.word(0), S::WIDTH) {
+        match G::locate(&r, A::take(&r, 1), r.word(0), S::WIDTH) {
             Some(at) => {
-                S::store(r.mem, at, B::take(&r, 1 + words));
+                S::store(G::site(&r), r.mem, at, B::take(&r, 1 + words));
                 r.next(1 + words + B::words::<S::A>())
             }
             None => outside(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float),
@@ -283,10 +274,10 @@ handlers! {
     }
 
     /// At a constant address. Operands: the address, the value.
-    fn store_at[S: Store, B: Source](r) {
-        match inside(r.length(), 0, r.word(0), S::WIDTH) {
+    fn store_at[S: Store, B: Source, G: Bounds](r) {
+        match G::locate(&r, 0, r.word(0), S::WIDTH) {
             Some(at) => {
-                S::store(r.mem, at, B::take(&r, 1));
+                S::store(G::site(&r), r.mem, at, B::take(&r, 1));
                 r.next(1 + B::words::<S::A>())
             }
             None => outside(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float),
@@ -298,7 +289,7 @@ handlers! {
     fn load_any[L: Load](r) {
         match locate(&r, 1, 2, r.wide(3), L::WIDTH as u64) {
             Some((base, at)) => {
-                r.set(0, L::load(base, at));
+                r.set(0, L::load(Checked, base, at));
                 r.next(5)
             }
             None => r.trap(Trap::MemoryOutOfBounds),
@@ -309,7 +300,7 @@ handlers! {
     fn store_any[S: Store](r) {
         match locate(&r, 1, 2, r.wide(3), S::WIDTH as u64) {
             Some((base, at)) => {
-                S::store(base, at, r.get(0));
+                S::store(Checked, base, at, r.get(0));
                 r.next(5)
             }
             None => r.trap(Trap::MemoryOutOfBounds),

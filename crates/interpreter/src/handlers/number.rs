@@ -3,49 +3,52 @@
 //!
 //! This file holds unsafe code under the invariants of [`handlers`](super).
 //!
-//! Operands: the result's slot, then the operands in order.
+//! Operands: the operands in order, then the result's slot.
 
 use super::handlers;
 use crate::ops::{Binary, Compare, Ternary, TryBinary, TryUnary, Unary};
-use crate::value::{Source, V128};
+use crate::value::{Dest, Source, Stored, V128};
 
 handlers! {
-    fn unary[O: Unary, A: Source](r) {
-        let a = A::take::<O::A>(&r, 1);
-        r.give(0, O::apply(a));
-        r.next(1 + A::words::<O::A>())
+    fn unary[O: Unary, A: Source, D: Dest](r) {
+        let words = A::words::<O::A>();
+        let a = A::take::<O::A>(&r, 0);
+        r.give::<D, _>(words, O::apply(a));
+        r.next(words + D::WORDS)
     }
 
-    fn binary[O: Binary, A: Source, B: Source](r) {
-        let a = A::take::<O::A>(&r, 1);
-        let b = B::take::<O::B>(&r, 1 + A::words::<O::A>());
-        r.give(0, O::apply(a, b));
-        r.next(1 + A::words::<O::A>() + B::words::<O::B>())
+    fn binary[O: Binary, A: Source, B: Source, D: Dest](r) {
+        let words = A::words::<O::A>() + B::words::<O::B>();
+        let a = A::take::<O::A>(&r, 0);
+        let b = B::take::<O::B>(&r, A::words::<O::A>());
+        r.give::<D, _>(words, O::apply(a, b));
+        r.next(words + D::WORDS)
     }
 
     fn ternary[O: Ternary](r) {
-        let (a, b, c) = (r.get::<V128>(1), r.get::<V128>(2), r.get::<V128>(3));
-        r.set(0, O::apply(a, b, c));
+        let (a, b, c) = (r.get::<V128>(0), r.get::<V128>(1), r.get::<V128>(2));
+        r.set(3, O::apply(a, b, c));
         r.next(4)
     }
 
     fn try_unary[O: TryUnary](r) {
-        match O::apply(r.get::<O::A>(1)) {
+        match O::apply(r.get::<O::A>(0)) {
             Ok(value) => {
-                r.give(0, value);
+                r.give::<Stored, _>(1, value);
                 r.next(2)
             }
             Err(trap) => r.trap(trap),
         }
     }
 
-    fn try_binary[O: TryBinary, A: Source, B: Source](r) {
-        let a = A::take::<O::A>(&r, 1);
-        let b = B::take::<O::A>(&r, 1 + A::words::<O::A>());
+    fn try_binary[O: TryBinary, A: Source, B: Source, D: Dest](r) {
+        let words = A::words::<O::A>() + B::words::<O::A>();
+        let a = A::take::<O::A>(&r, 0);
+        let b = B::take::<O::A>(&r, A::words::<O::A>());
         match O::apply(a, b) {
             Ok(value) => {
-                r.give(0, value);
-                r.next(1 + A::words::<O::A>() + B::words::<O::A>())
+                r.give::<D, _>(words, value);
+                r.next(words + D::WORDS)
             }
             Err(trap) => r.trap(trap),
         }

@@ -6,6 +6,7 @@
 
 use tepui_abi::Trap;
 
+use super::memory::unspeculated;
 use super::{builtin, handlers};
 use crate::code::Place;
 use crate::dispatch::Regs;
@@ -67,7 +68,10 @@ pub(super) unsafe fn element(r: &Regs, index: usize, place: usize) -> Option<(*m
         let place = Place::from_word(r.word(place));
         let index = r.index(index, place.is_wide());
         let (base, length) = definition(place.resolve(r.ctx));
-        (index < length as u64).then_some((base, index as usize))
+        (index < length as u64).then(|| {
+            let room = (length as u64 - 1).wrapping_sub(index);
+            (base, unspeculated(index, room) as usize)
+        })
     }
 }
 

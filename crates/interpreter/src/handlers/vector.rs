@@ -4,13 +4,13 @@
 
 use super::handlers;
 use crate::ops::{Extract, Replace};
-use crate::value::V128;
+use crate::value::{Dest, V128};
 
 handlers! {
-    /// Operands: the result, the vector, the lane.
-    fn extract[O: Extract](r) {
-        r.give(0, O::extract(r.get(1), r.word(2) as usize));
-        r.next(3)
+    /// Operands: the vector, the lane, the result.
+    fn extract[O: Extract, D: Dest](r) {
+        r.give::<D, _>(2, O::extract(r.get(0), r.word(1) as usize));
+        r.next(2 + D::WORDS)
     }
 
     /// Operands: the result, the vector, the value, the lane.

@@ -1,14 +1,16 @@
 //! How are calls translated? Arguments in their homes, which become the callee's
 //! area.
 
+use tepui_abi::convention::Representation;
 use tepui_abi::layout::ImportedFunctionLayout;
 use tepui_module::{FuncIndex, HeapType, TableIndex, TypeIndex, TypeLookup};
 
-use super::{Kind, Step, Translator, area_of, bytes_of, is_wide};
+use super::{Kind, Last, SLOT, Step, Translator, area_of, bytes_of, is_wide};
 use crate::code::Place;
 use crate::dispatch::Handler;
 use crate::handlers::call::{self as op, check};
 use crate::state::HEADER_BYTES;
+use crate::value::Class;
 
 /// Whether a call comes back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,24 @@ impl Translator<'_> {
         let ty = self.type_at(shape.ty);
         for ty in &ty.results {
             self.push_temporary(is_wide(*ty))?;
+        }
+        if let [ty] = ty.results[..]
+            && !is_wide(ty)
+        {
+            let class = match Representation::of(ty) {
+                Representation::F32 | Representation::F64 => Class::Float,
+                _ => Class::Integer,
+            };
+            let end = self.words.len();
+            self.last = Some(Last {
+                start: end,
+                end,
+                result: None,
+                place: self.top - SLOT,
+                class,
+                unstored: None,
+                branches: None,
+            });
         }
         Ok(())
     }

@@ -5,9 +5,11 @@
 
 use alloc::vec::Vec;
 
+use tepui_abi::convention::Representation;
+use tepui_module::ValType;
 use wasmparser::Operator;
 
-use super::{Entry, Kind, SLOT, Step, Stop, Translator, bytes_of, is_wide};
+use super::{Entry, Kind, SLOT, Step, Stop, Translator, bytes_of, giving, is_wide};
 use crate::dispatch::{HANDLER_WORDS, Handler};
 use crate::handlers::control as op;
 use crate::state::HEADER_BYTES;
@@ -306,35 +308,25 @@ impl<'a> Translator<'a> {
     /// last is taken back, to become part of the branch.
     fn take_condition(&mut self) -> Condition {
         let entry = self.pop();
-        match entry.kind {
-            Kind::Constant(value) => return Condition::Known(value as u32 != 0),
-            Kind::Local(_) => {
-                let slot = self.slot_of(entry);
-                return if self.is_kept(slot, Class::Integer) {
-                    Condition::Kept
-                } else {
-                    Condition::Slot(slot)
-                };
-            }
-            Kind::Temporary => {}
+        if let Kind::Constant(value) = entry.kind {
+            return Condition::Known(value as u32 != 0);
         }
-        if let Some(last) = self.last
-            && last.end == self.words.len()
-            && self.words[last.result] == entry.home as u32
+        let slot = self.slot_of(entry);
+        if entry.kind == Kind::Temporary
+            && let Some(last) = self.last_giving(slot)
             && let Some(branches) = last.branches
         {
-            let from = last.result + 1;
-            let count = last.end - from;
+            let from = last.start + HANDLER_WORDS;
+            let count = last.end - 1 - from;
             let mut operands = [0; 3];
-            operands[..count].copy_from_slice(&self.words[from..last.end]);
-            self.words.truncate(last.start);
-            self.last = None;
+            operands[..count].copy_from_slice(&self.words[from..last.end - 1]);
+            self.take_back(&last);
             return Condition::Compare(branches, operands, count);
         }
-        if self.is_kept(entry.home, Class::Integer) {
+        if self.use_kept(entry, slot, Class::Integer) {
             Condition::Kept
         } else {
-            Condition::Slot(entry.home)
+            Condition::Slot(slot)
         }
     }
 
@@ -581,33 +573,15 @@ impl<'a> Translator<'a> {
 
     /// Returns the values on top of the stack. The stack stays as it is.
     pub(super) fn return_values(&mut self) -> Step {
-        let count = self.func_type.results.len();
+        let types = &self.func_type.results;
+        let count = types.len();
         let start = self.stack.len() - count;
         let area = -(HEADER_BYTES as i32) - self.area;
-        if count == 1 {
-            let entry = self.stack[start];
-            match entry.kind {
-                Kind::Constant(value) if u32::try_from(value).is_ok() => {
-                    self.start(op::return_constant32);
-                    self.place(area);
-                    self.word(value as u32);
-                    self.last = None;
-                    return Ok(());
-                }
-                Kind::Constant(_) => {}
-                _ if entry.wide => {}
-                kind => {
-                    let from = match kind {
-                        Kind::Local(index) => self.locals[index as usize].place,
-                        _ => entry.home,
-                    };
-                    self.start(op::return_slot);
-                    self.place(area);
-                    self.place(from);
-                    self.last = None;
-                    return Ok(());
-                }
-            }
+        if let [ty] = types[..]
+            && !is_wide(ty)
+        {
+            self.return_value(ty, self.stack[start], area);
+            return Ok(());
         }
         // Results overwrite parameters: a parameter that is still to be read
         // after its slot was written is first saved to the home of its entry.
@@ -639,6 +613,42 @@ impl<'a> Translator<'a> {
         Ok(())
     }
 
+    /// Returns one number or reference, which is at hand then.
+    fn return_value(&mut self, ty: ValType, entry: Entry, area: i32) {
+        let representation = Representation::of(ty);
+        if let Kind::Constant(value) = entry.kind {
+            match representation {
+                Representation::I32 => self.start(op::return_constant::<u32>),
+                Representation::F32 => self.start(op::return_constant::<f32>),
+                Representation::F64 => self.start(op::return_constant::<f64>),
+                _ => self.start(op::return_constant::<u64>),
+            };
+            match representation {
+                Representation::I32 | Representation::F32 => self.word(value as u32),
+                _ => self.wide(value),
+            }
+            self.place(area);
+            self.last = None;
+            return;
+        }
+        if entry.kind == Kind::Temporary && self.redirect(entry.home, area) {
+            self.start(op::return_);
+            return;
+        }
+        let from = match entry.kind {
+            Kind::Local(index) => self.locals[index as usize].place,
+            _ => entry.home,
+        };
+        self.start(match representation {
+            Representation::F32 => op::return_slot::<f32>,
+            Representation::F64 => op::return_slot::<f64>,
+            _ => op::return_slot::<u64>,
+        });
+        self.place(from);
+        self.place(area);
+        self.last = None;
+    }
+
     pub(super) fn unreachable_instruction(&mut self) {
         self.charge();
         self.start(op::unreachable);
@@ -659,17 +669,32 @@ impl<'a> Translator<'a> {
     pub(super) fn select(&mut self) -> Step {
         let condition = self.pop();
         let (b, a) = (self.pop(), self.pop());
-        let wide = a.wide;
-        let condition = self.slot_of(condition);
-        let b = self.slot_of(b);
-        let a = self.slot_of(a);
-        let start = self.start_result(if wide { op::select_wide } else { op::select }, wide)?;
-        self.place(condition);
+        if a.wide {
+            let (condition, b, a) = (self.slot_of(condition), self.slot_of(b), self.slot_of(a));
+            let start = self.start_result(op::select_wide, true)?;
+            self.place(condition);
+            self.place(a);
+            self.place(b);
+            self.end_result(start);
+            return Ok(());
+        }
+        let slot = self.slot_of(condition);
+        let kept = !matches!(a.kind, Kind::Constant(_))
+            && !matches!(b.kind, Kind::Constant(_))
+            && self.use_kept(condition, slot, Class::Integer);
+        let (b, a) = (self.slot_of(b), self.slot_of(a));
+        let handlers = if kept {
+            giving!(op::select<Kept>)
+        } else {
+            giving!(op::select<Slot>)
+        };
+        let start = self.start(handlers.stored);
+        if !kept {
+            self.place(slot);
+        }
         self.place(a);
         self.place(b);
-        let class = if wide { Class::Vector } else { Class::Integer };
-        self.end_kept(start, class, None);
-        Ok(())
+        self.give(start, Class::Integer, handlers.unstored, None)
     }
 }
 

@@ -1,16 +1,18 @@
 //! How are instructions on memories, tables, globals and references translated?
 
+use tepui_abi::MemoryStyle;
 use tepui_abi::convention::Representation;
 use tepui_abi::layout::ImportedFunctionLayout;
 use tepui_module::{ConstOp, FuncIndex, GlobalIndex, MemoryIndex, TableIndex};
 use wasmparser::{MemArg, MemArgTarget};
 
-use super::{Kind, Step, Stop, Translator};
+use super::{Giving, Kind, Step, Stop, Translator, giving};
 use crate::code::Place;
 use crate::dispatch::Handler;
-use crate::handlers::memory::{Lane, Load, Store};
+use crate::faults::HAS_GUARDS;
+use crate::handlers::memory::{Bounds, Compared, Guarded, Lane, Load, Store};
 use crate::handlers::{atomic, control, memory as op, table};
-use crate::value::{Class, Constant, Kept, Slot, Value};
+use crate::value::{Class, Constant, Kept, Slot, Stored, Unstored, Value};
 
 /// The memory that an instruction names.
 fn memory_of(memarg: &MemArg) -> Step<u32> {
@@ -22,8 +24,30 @@ fn memory_of(memarg: &MemArg) -> Step<u32> {
     }
 }
 
+/// Whether a global holds four bytes.
+fn is_half(width: Representation) -> bool {
+    match width {
+        Representation::I32 | Representation::F32 => true,
+        Representation::Pointer => size_of::<usize>() == 4,
+        _ => false,
+    }
+}
+
+/// Both forms of a load.
+macro_rules! load_handlers {
+    (op::$handler:ident<$($parameter:ty),*>, $bounds:ty) => {
+        Giving {
+            stored: op::$handler::<$($parameter,)* Stored, $bounds>,
+            unstored: Some(op::$handler::<$($parameter,)* Unstored, $bounds>),
+        }
+    };
+}
+
 /// How an access is written.
 enum Access {
+    /// To memory 0, with a 32-bit index and this offset, where all that they
+    /// reach is the memory or inaccessible.
+    Guarded(u32),
     /// To memory 0, with a 32-bit index and this offset.
     First(u32),
     /// To the memory whose definition is at this place, with this offset.
@@ -50,11 +74,22 @@ impl Translator<'_> {
         let memory = memory_of(memarg)?;
         let ty = self.module.memory(MemoryIndex::new(memory));
         let end = memarg.offset.checked_add(width as u64);
-        if end.is_none_or(|end| end > ty.byte_limit()) {
+        let Some(end) = end.filter(|end| *end <= ty.byte_limit()) else {
             return Ok(Access::Never);
-        }
+        };
         match u32::try_from(memarg.offset) {
-            Ok(offset) if memory == 0 && !ty.memory64 => Ok(Access::First(offset)),
+            Ok(offset) if memory == 0 && !ty.memory64 => {
+                let plan = self.input.plan.memory(MemoryIndex::new(0));
+                let is_guarded = match plan.style {
+                    MemoryStyle::Guarded { guard, .. } => HAS_GUARDS && end <= guard,
+                    MemoryStyle::Checked => false,
+                };
+                Ok(if is_guarded {
+                    Access::Guarded(offset)
+                } else {
+                    Access::First(offset)
+                })
+            }
             _ => Ok(Access::Any(self.memory_place(memory), memarg.offset)),
         }
     }
@@ -67,101 +102,60 @@ impl Translator<'_> {
     }
 
     pub(super) fn load<L: Load>(&mut self, memarg: &MemArg) -> Step {
-        let access = self.access(memarg, L::WIDTH)?;
-        let index = self.pop();
-        match access {
-            Access::First(offset) => {
-                if let Kind::Constant(index) = index.kind
-                    && let Some(address) = (index as u32).checked_add(offset)
-                {
-                    let start = self.start_result(op::load_at::<L>, L::R::WIDE)?;
-                    self.word(address);
-                    self.end_kept(start, L::R::CLASS, None);
-                    return Ok(());
-                }
-                let index = self.slot_of(index);
-                let kept = self.is_kept(index, Class::Integer);
-                let handler: Handler = if kept {
-                    op::load::<L, Kept>
-                } else {
-                    op::load::<L, Slot>
-                };
-                let start = self.start_result(handler, L::R::WIDE)?;
-                if !kept {
-                    self.place(index);
-                }
-                self.word(offset);
-                self.end_kept(start, L::R::CLASS, None);
-            }
+        match self.access(memarg, L::WIDTH)? {
+            Access::Guarded(offset) => self.load_first::<L, Guarded>(offset),
+            Access::First(offset) => self.load_first::<L, Compared>(offset),
             Access::Any(place, offset) => {
-                let index = self.slot_of(index);
+                let index = self.pop_slot();
                 let start = self.start_result(op::load_any::<L>, L::R::WIDE)?;
                 self.write_any(index, place, offset);
-                self.end_result(start, None);
+                self.end_result(start);
+                Ok(())
             }
-            Access::Never => self.always_out_of_bounds(),
+            Access::Never => {
+                self.always_out_of_bounds();
+                Ok(())
+            }
         }
-        Ok(())
+    }
+
+    /// A load from memory 0.
+    fn load_first<L: Load, G: Bounds>(&mut self, offset: u32) -> Step {
+        let index = self.pop();
+        if let Kind::Constant(index) = index.kind
+            && let Some(address) = (index as u32).checked_add(offset)
+        {
+            let handlers = load_handlers!(op::load_at<L>, G);
+            let start = self.start(handlers.stored);
+            self.word(address);
+            return self.give_loaded::<L>(start, handlers);
+        }
+        let slot = self.slot_of(index);
+        let kept = self.use_kept(index, slot, Class::Integer);
+        let handlers = if kept {
+            load_handlers!(op::load<L, Kept>, G)
+        } else {
+            load_handlers!(op::load<L, Slot>, G)
+        };
+        let start = self.start(handlers.stored);
+        self.word(offset);
+        if !kept {
+            self.place(slot);
+        }
+        self.give_loaded::<L>(start, handlers)
+    }
+
+    fn give_loaded<L: Load>(&mut self, start: usize, handlers: Giving) -> Step {
+        let unstored = handlers.unstored.filter(|_| !L::R::WIDE);
+        self.give(start, L::R::CLASS, unstored, None)
     }
 
     pub(super) fn store<S: Store>(&mut self, memarg: &MemArg) -> Step {
-        let access = self.access(memarg, S::WIDTH)?;
-        let (value, index) = (self.pop(), self.pop());
-        match access {
-            Access::First(offset) => {
-                if let Kind::Constant(index) = index.kind
-                    && let Some(address) = (index as u32).checked_add(offset)
-                {
-                    if let Kind::Constant(value) = value.kind {
-                        self.start(op::store_at::<S, Constant>);
-                        self.word(address);
-                        self.constant::<S::A>(value);
-                        return Ok(());
-                    }
-                    let value = self.slot_of(value);
-                    if self.is_kept(value, S::A::CLASS) {
-                        self.start(op::store_at::<S, Kept>);
-                        self.word(address);
-                        return Ok(());
-                    }
-                    self.start(op::store_at::<S, Slot>);
-                    self.word(address);
-                    self.place(value);
-                    return Ok(());
-                }
-                let index = self.slot_of(index);
-                if let Kind::Constant(value) = value.kind {
-                    let kept = self.is_kept(index, Class::Integer);
-                    self.start(if kept {
-                        op::store::<S, Kept, Constant>
-                    } else {
-                        op::store::<S, Slot, Constant>
-                    });
-                    self.word(offset);
-                    if !kept {
-                        self.place(index);
-                    }
-                    self.constant::<S::A>(value);
-                    return Ok(());
-                }
-                let value = self.slot_of(value);
-                if self.is_kept(value, S::A::CLASS) {
-                    self.start(op::store::<S, Slot, Kept>);
-                    self.word(offset);
-                    self.place(index);
-                } else if self.is_kept(index, Class::Integer) {
-                    self.start(op::store::<S, Kept, Slot>);
-                    self.word(offset);
-                    self.place(value);
-                } else {
-                    self.start(op::store::<S, Slot, Slot>);
-                    self.word(offset);
-                    self.place(index);
-                    self.place(value);
-                }
-            }
+        match self.access(memarg, S::WIDTH)? {
+            Access::Guarded(offset) => self.store_first::<S, Guarded>(offset),
+            Access::First(offset) => self.store_first::<S, Compared>(offset),
             Access::Any(place, offset) => {
-                let (index, value) = (self.slot_of(index), self.slot_of(value));
+                let (value, index) = (self.pop_slot(), self.pop_slot());
                 self.start(op::store_any::<S>);
                 self.place(value);
                 self.write_any(index, place, offset);
@@ -171,10 +165,67 @@ impl Translator<'_> {
         Ok(())
     }
 
+    /// A store to memory 0.
+    fn store_first<S: Store, G: Bounds>(&mut self, offset: u32) {
+        let (value, index) = (self.pop(), self.pop());
+        if let Kind::Constant(index) = index.kind
+            && let Some(address) = (index as u32).checked_add(offset)
+        {
+            if let Kind::Constant(value) = value.kind {
+                self.start(op::store_at::<S, Constant, G>);
+                self.word(address);
+                self.constant::<S::A>(value);
+                return;
+            }
+            let slot = self.slot_of(value);
+            if self.use_kept(value, slot, S::A::CLASS) {
+                self.start(op::store_at::<S, Kept, G>);
+                self.word(address);
+                return;
+            }
+            self.start(op::store_at::<S, Slot, G>);
+            self.word(address);
+            self.place(slot);
+            return;
+        }
+        let index_slot = self.slot_of(index);
+        if let Kind::Constant(value) = value.kind {
+            let kept = self.use_kept(index, index_slot, Class::Integer);
+            self.start(if kept {
+                op::store::<S, Kept, Constant, G>
+            } else {
+                op::store::<S, Slot, Constant, G>
+            });
+            self.word(offset);
+            if !kept {
+                self.place(index_slot);
+            }
+            self.constant::<S::A>(value);
+            return;
+        }
+        let slot = self.slot_of(value);
+        if self.use_kept(value, slot, S::A::CLASS) {
+            self.start(op::store::<S, Slot, Kept, G>);
+            self.word(offset);
+            self.place(index_slot);
+        } else if self.use_kept(index, index_slot, Class::Integer) {
+            self.start(op::store::<S, Kept, Slot, G>);
+            self.word(offset);
+            self.place(slot);
+        } else {
+            self.start(op::store::<S, Slot, Slot, G>);
+            self.word(offset);
+            self.place(index_slot);
+            self.place(slot);
+        }
+    }
+
     /// An access that looks at the definition, whichever memory it is to.
     fn any_access(&self, memarg: &MemArg, width: usize) -> Step<Option<(Place, u64)>> {
         Ok(match self.access(memarg, width)? {
-            Access::First(offset) => Some((self.memory_place(0), offset.into())),
+            Access::Guarded(offset) | Access::First(offset) => {
+                Some((self.memory_place(0), offset.into()))
+            }
             Access::Any(place, offset) => Some((place, offset)),
             Access::Never => None,
         })
@@ -191,7 +242,7 @@ impl Translator<'_> {
         self.write_any(index, place, offset);
         self.place(vector);
         self.word(lane.into());
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 
@@ -216,7 +267,7 @@ impl Translator<'_> {
         let index = self.pop_slot();
         let start = self.start_result(atomic::atomic_load::<T>, false)?;
         self.write_any(index, place, memarg.offset);
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 
@@ -244,7 +295,7 @@ impl Translator<'_> {
         let start = self.start_result(atomic::atomic_update::<O, T>, false)?;
         self.write_any(index, place, memarg.offset);
         self.place(value);
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 
@@ -255,7 +306,7 @@ impl Translator<'_> {
         self.write_any(index, place, memarg.offset);
         self.place(expected);
         self.place(new);
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 
@@ -266,7 +317,7 @@ impl Translator<'_> {
         self.write_any(index, place, memarg.offset);
         self.place(count);
         self.word(memory);
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 
@@ -279,7 +330,7 @@ impl Translator<'_> {
         self.place(expected);
         self.place(timeout);
         self.word(memory);
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 
@@ -291,7 +342,7 @@ impl Translator<'_> {
         let start = self.start_result(op::memory_size, false)?;
         self.word(place.word());
         self.word(log2.into());
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 
@@ -303,7 +354,7 @@ impl Translator<'_> {
         self.place(delta);
         self.word(memory);
         self.word(is_wide.into());
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 
@@ -358,7 +409,7 @@ impl Translator<'_> {
         let start = self.start_result(handler, false)?;
         self.place(index);
         self.word(place.word());
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 
@@ -380,7 +431,7 @@ impl Translator<'_> {
         let place = self.table_place(table);
         let start = self.start_result(table::table_size, false)?;
         self.word(place.word());
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 
@@ -393,7 +444,7 @@ impl Translator<'_> {
         self.place(delta);
         self.word(table);
         self.word(is_wide.into());
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 
@@ -442,30 +493,56 @@ impl Translator<'_> {
             _ => {}
         }
         let place = self.global_place(index);
-        let (handler, wide): (Handler, bool) = match self.global_width(index) {
-            Representation::I32 | Representation::F32 => (control::global_get32, false),
-            Representation::Pointer if size_of::<usize>() == 4 => (control::global_get32, false),
-            Representation::V128 => (control::global_get128, true),
-            _ => (control::global_get64, false),
+        let handlers = match self.global_width(index) {
+            Representation::V128 => {
+                let start = self.start_result(control::global_get128, true)?;
+                self.word(place.word());
+                self.end_result(start);
+                return Ok(());
+            }
+            width if is_half(width) => giving!(control::global_get32),
+            _ => giving!(control::global_get64),
         };
-        let start = self.start_result(handler, wide)?;
+        let start = self.start(handlers.stored);
         self.word(place.word());
-        let class = if wide { Class::Vector } else { Class::Integer };
-        self.end_kept(start, class, None);
-        Ok(())
+        self.give(start, Class::Integer, handlers.unstored, None)
     }
 
     pub(super) fn global_set(&mut self, index: u32) {
-        let value = self.pop_slot();
+        let value = self.pop();
         let place = self.global_place(index);
-        self.start(match self.global_width(index) {
-            Representation::I32 | Representation::F32 => control::global_set32,
-            Representation::Pointer if size_of::<usize>() == 4 => control::global_set32,
-            Representation::V128 => control::global_set128,
-            _ => control::global_set64,
+        let width = self.global_width(index);
+        if width == Representation::V128 {
+            let value = self.slot_of(value);
+            self.start(control::global_set128);
+            self.place(value);
+            self.word(place.word());
+            return;
+        }
+        if let Kind::Constant(value) = value.kind {
+            if is_half(width) {
+                self.start(control::global_set32::<Constant>);
+                self.word(place.word());
+                self.word(value as u32);
+            } else {
+                self.start(control::global_set64::<Constant>);
+                self.word(place.word());
+                self.wide(value);
+            }
+            return;
+        }
+        let slot = self.slot_of(value);
+        let kept = self.use_kept(value, slot, Class::Integer);
+        self.start(match (is_half(width), kept) {
+            (true, true) => control::global_set32::<Kept>,
+            (true, false) => control::global_set32::<Slot>,
+            (false, true) => control::global_set64::<Kept>,
+            (false, false) => control::global_set64::<Slot>,
         });
-        self.place(value);
         self.word(place.word());
+        if !kept {
+            self.place(slot);
+        }
     }
 
     // References.
@@ -489,7 +566,7 @@ impl Translator<'_> {
         };
         let start = self.start_result(handler, false)?;
         self.word(offset);
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 
@@ -497,7 +574,7 @@ impl Translator<'_> {
         let reference = self.pop_slot();
         let start = self.start_result(control::is_null, false)?;
         self.place(reference);
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 

@@ -53,13 +53,13 @@ use tepui_module::{DefinedFuncIndex, FuncType, Module, TypeIndex, ValType};
 use crate::code::{FunctionCode, FunctionEntry, TranslateError};
 use crate::dispatch::{HANDLER_WORDS, Handler};
 use crate::handlers::control as op;
-use crate::handlers::number;
+use crate::handlers::{number, vector};
 use crate::ops::{
     Binary, Canonical, Canonicalize, Compare, Doubles, Extract, Number, Replace, Singles, Ternary,
     Test, TryBinary, TryUnary, Unary,
 };
 use crate::state::HEADER_BYTES;
-use crate::value::{Class, Constant, Kept, Slot, Value};
+use crate::value::{Class, Constant, Kept, Slot, Stored, Value};
 
 /// What a translation is given.
 pub(crate) struct Input<'a> {
@@ -92,6 +92,9 @@ pub(crate) type Step<T = ()> = Result<T, Stop>;
 /// operands can name.
 const LIMIT: usize = 1 << 28;
 
+/// The most words of an instruction that may be taken back.
+const LONGEST: usize = 16;
+
 /// Bytes of a slot.
 const SLOT: i32 = 8;
 
@@ -123,26 +126,40 @@ struct Local {
     readers: u32,
 }
 
-/// The instruction that was written last, when its result may still go elsewhere.
+/// The instruction that was written last, if it gives a result.
 #[derive(Clone, Copy)]
 struct Last {
     start: usize,
     end: usize,
-    /// The operand that says where the result goes.
-    result: usize,
+    /// The operand that says where the result goes, if that may still be changed.
+    result: Option<usize>,
+    /// The slot that the result goes to.
+    place: i32,
+    /// Where it is kept at hand.
+    class: Class,
+    /// The instruction without its last operand, the slot: only keeps the result.
+    unstored: Option<Handler>,
     /// For a comparison: the branches when it holds, and when it does not.
     branches: Option<[Handler; 2]>,
 }
 
-/// The value that the instruction written last keeps at hand.
+/// A handler that gives a result which is kept at hand, in both forms.
 #[derive(Clone, Copy)]
-struct AtHand {
-    /// The end of that instruction.
-    end: usize,
-    /// The slot that the value lies in as well.
-    place: i32,
-    class: Class,
+struct Giving {
+    stored: Handler,
+    unstored: Option<Handler>,
 }
+
+/// Both forms of a handler whose last parameter says where the result goes.
+macro_rules! giving {
+    ($($handler:ident)::+ <$($parameter:ty),*>) => {
+        $crate::translate::Giving {
+            stored: $($handler)::+::<$($parameter,)* $crate::value::Stored>,
+            unstored: Some($($handler)::+::<$($parameter,)* $crate::value::Unstored>),
+        }
+    };
+}
+pub(crate) use giving;
 
 /// Where two operands are taken from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -157,15 +174,15 @@ enum Sources {
 }
 
 /// The handlers of a binary instruction, by [`Sources`].
-fn binaries<O: Binary>(sources: Sources) -> Handler {
+fn binaries<O: Binary>(sources: Sources) -> Giving {
     match sources {
-        Sources::SlotSlot => number::binary::<O, Slot, Slot>,
-        Sources::KeptSlot => number::binary::<O, Kept, Slot>,
-        Sources::SlotKept => number::binary::<O, Slot, Kept>,
-        Sources::SlotConstant => number::binary::<O, Slot, Constant>,
-        Sources::KeptConstant => number::binary::<O, Kept, Constant>,
-        Sources::ConstantSlot => number::binary::<O, Constant, Slot>,
-        Sources::ConstantKept => number::binary::<O, Constant, Kept>,
+        Sources::SlotSlot => giving!(number::binary<O, Slot, Slot>),
+        Sources::KeptSlot => giving!(number::binary<O, Kept, Slot>),
+        Sources::SlotKept => giving!(number::binary<O, Slot, Kept>),
+        Sources::SlotConstant => giving!(number::binary<O, Slot, Constant>),
+        Sources::KeptConstant => giving!(number::binary<O, Kept, Constant>),
+        Sources::ConstantSlot => giving!(number::binary<O, Constant, Slot>),
+        Sources::ConstantKept => giving!(number::binary<O, Constant, Kept>),
     }
 }
 
@@ -205,7 +222,10 @@ struct Translator<'a> {
     locals: Vec<Local>,
     control: Vec<control::Block>,
     last: Option<Last>,
-    at_hand: Option<AtHand>,
+    /// The instruction of the body that is being translated, and where those
+    /// before begin in the bytecode: only when a position is looked for.
+    position: usize,
+    starts: Option<Vec<(usize, usize)>>,
     /// Whether the instruction at hand can be reached.
     reachable: bool,
     /// Blocks opened inside unreachable code.
@@ -274,7 +294,8 @@ fn run<'a>(input: &'a Input<'a>, wanted: usize) -> Step<(Translator<'a>, Option<
         locals: Vec::new(),
         control: Vec::new(),
         last: None,
-        at_hand: None,
+        position: 0,
+        starts: (wanted != usize::MAX).then(Vec::new),
         reachable: true,
         skipped: 0,
         fuel: 0,
@@ -319,25 +340,27 @@ impl<'a> Translator<'a> {
 
         let mut reader = body.get_operators_reader()?;
         while !reader.eof() {
-            let position = reader.original_position() as usize;
+            self.position = reader.original_position() as usize;
             if self.reachable {
                 if self.input.tunables.fuel {
-                    let opcode = self.input.bytes.get(position).copied();
+                    let opcode = self.input.bytes.get(self.position).copied();
                     self.fuel += tepui_abi::fuel::cost(opcode.unwrap_or(0));
                 }
                 reader.visit_operator(self)??;
             } else {
                 self.skip(&reader.read()?)?;
             }
-            if self.words.len() > wanted {
-                return Ok(Some(position));
+            // What was written last may still be taken back.
+            if self.words.len() > wanted.saturating_add(LONGEST) {
+                break;
             }
             if self.words.len() > LIMIT {
                 return Err(Stop::new("the function is too large for the interpreter"));
             }
         }
-        reader.finish()?;
-        Ok(None)
+        let starts = self.starts.take().unwrap_or_default();
+        let after = starts.partition_point(|(start, _)| *start <= wanted);
+        Ok(after.checked_sub(1).map(|index| starts[index].1))
     }
 
     fn zero_locals(&mut self, slots: i32) {
@@ -367,19 +390,23 @@ impl<'a> Translator<'a> {
     fn start(&mut self, handler: Handler) -> usize {
         let start = self.words.len();
         self.last = None;
-        let address = handler as usize;
-        if HANDLER_WORDS == 2 {
-            let address = (address as u64).to_ne_bytes();
-            let (low, high) = address.split_at(4);
-            for half in [low, high] {
-                let mut bytes = [0; 4];
-                bytes.copy_from_slice(half);
-                self.words.push(u32::from_ne_bytes(bytes));
-            }
-        } else {
-            self.words.push(address as u32);
+        if let Some(starts) = &mut self.starts {
+            starts.push((start, self.position));
         }
+        self.words.extend([0; HANDLER_WORDS]);
+        self.put_handler(start, handler);
         start
+    }
+
+    /// Writes the address of a handler at the start of an instruction.
+    fn put_handler(&mut self, start: usize, handler: Handler) {
+        let bytes = (handler as usize).to_ne_bytes();
+        let words = &mut self.words[start..start + HANDLER_WORDS];
+        for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+            let mut half = [0; 4];
+            half.copy_from_slice(bytes);
+            *word = u32::from_ne_bytes(half);
+        }
     }
 
     fn word(&mut self, word: u32) {
@@ -405,40 +432,90 @@ impl<'a> Translator<'a> {
     }
 
     /// Ends an instruction begun by [`Translator::start_result`].
-    fn end_result(&mut self, start: usize, branches: Option<[Handler; 2]>) {
+    fn end_result(&mut self, start: usize) {
+        let result = start + HANDLER_WORDS;
         self.last = Some(Last {
             start,
             end: self.words.len(),
-            result: start + HANDLER_WORDS,
-            branches,
+            result: Some(result),
+            place: self.words[result] as i32,
+            class: Class::Vector,
+            unstored: None,
+            branches: None,
         });
     }
 
-    /// The same for one whose handler keeps its result at hand.
-    fn end_kept(&mut self, start: usize, class: Class, branches: Option<[Handler; 2]>) {
-        self.end_result(start, branches);
-        self.at_hand = Some(AtHand {
+    /// Ends an instruction by the operand that says where its result goes: the
+    /// home of a new entry of the stack. The operands have been taken.
+    fn give(
+        &mut self,
+        start: usize,
+        class: Class,
+        unstored: Option<Handler>,
+        branches: Option<[Handler; 2]>,
+    ) -> Step {
+        let home = self.push_temporary(class == Class::Vector)?;
+        let result = self.words.len();
+        self.place(home);
+        self.last = Some(Last {
+            start,
             end: self.words.len(),
-            place: self.words[start + HANDLER_WORDS] as i32,
+            result: Some(result),
+            place: home,
             class,
+            unstored,
+            branches,
         });
+        Ok(())
+    }
+
+    /// The instruction written last, if it gave the value of the slot and
+    /// nothing was written since.
+    fn last_giving(&self, place: i32) -> Option<Last> {
+        self.last
+            .filter(|last| last.end == self.words.len() && last.place == place)
     }
 
     /// Whether the value of the slot is at hand for an instruction written now.
     fn is_kept(&self, place: i32, class: Class) -> bool {
-        self.at_hand.is_some_and(|at_hand| {
-            at_hand.end == self.words.len()
-                && at_hand.place == place
-                && at_hand.class == class
-                && class != Class::Vector
-        })
+        class != Class::Vector
+            && self
+                .last_giving(place)
+                .is_some_and(|last| last.class == class)
+    }
+
+    /// Whether the value of an entry that was taken, in this slot, is at hand for
+    /// the instruction that is written now and uses it so. If nobody else can
+    /// use it, it is no longer written to its slot.
+    fn use_kept(&mut self, entry: Entry, place: i32, class: Class) -> bool {
+        if !self.is_kept(place, class) {
+            return false;
+        }
+        if entry.kind == Kind::Temporary
+            && let Some(last) = self.last.take()
+            && let Some(unstored) = last.unstored
+        {
+            self.words.truncate(last.end - 1);
+            self.put_handler(last.start, unstored);
+        }
+        true
+    }
+
+    /// Takes the instruction written last back. Gives the position that it was
+    /// written for.
+    fn take_back(&mut self, last: &Last) {
+        debug_assert_eq!(last.end, self.words.len());
+        self.words.truncate(last.start);
+        self.last = None;
+        if let Some(starts) = &mut self.starts {
+            starts.pop();
+        }
     }
 
     /// A branch leads to what is written next: nothing is known of what was
     /// done before it.
     fn forget(&mut self) {
         self.last = None;
-        self.at_hand = None;
     }
 
     // The operand stack.
@@ -652,18 +729,8 @@ impl<'a> Translator<'a> {
         }
         if self.locals[index as usize].readers == 0
             && entry.kind == Kind::Temporary
-            && let Some(last) = self.last
-            && last.end == self.words.len()
-            && self.words[last.result] == entry.home as u32
+            && self.redirect(entry.home, place)
         {
-            self.words[last.result] = place as u32;
-            // The result is no longer where the stack has its entries.
-            self.last = None;
-            if let Some(at_hand) = &mut self.at_hand
-                && at_hand.end == last.end
-            {
-                at_hand.place = place;
-            }
             return;
         }
         self.save_readers(index);
@@ -671,28 +738,47 @@ impl<'a> Translator<'a> {
         self.last = None;
     }
 
+    /// Lets the instruction written last put its result elsewhere, if it gave
+    /// the value of the entry at `home`, which was taken.
+    fn redirect(&mut self, home: i32, place: i32) -> bool {
+        let Some(last) = self.last_giving(home) else {
+            return false;
+        };
+        let Some(result) = last.result else {
+            return false;
+        };
+        self.words[result] = place as u32;
+        self.last = Some(Last {
+            result: None,
+            place,
+            unstored: None,
+            branches: None,
+            ..last
+        });
+        true
+    }
+
     // Numbers.
 
     fn unary<O: Unary>(&mut self) -> Step {
-        let a = self.pop_slot();
-        if self.is_kept(a, O::A::CLASS) {
-            let start = self.start_result(number::unary::<O, Kept>, O::R::WIDE)?;
-            self.end_kept(start, O::R::CLASS, None);
-            return Ok(());
+        let entry = self.pop();
+        let a = self.slot_of(entry);
+        if self.use_kept(entry, a, O::A::CLASS) {
+            let handlers = giving!(number::unary<O, Kept>);
+            let start = self.start(handlers.stored);
+            return self.give(start, O::R::CLASS, handlers.unstored, None);
         }
-        self.write_unary::<O>(a)
+        let handlers = giving!(number::unary<O, Slot>);
+        let start = self.start(handlers.stored);
+        self.place(a);
+        self.give(start, O::R::CLASS, handlers.unstored, None)
     }
 
     fn vector_unary<O: Unary>(&mut self) -> Step {
         let a = self.pop_slot();
-        self.write_unary::<O>(a)
-    }
-
-    fn write_unary<O: Unary>(&mut self, a: i32) -> Step {
-        let start = self.start_result(number::unary::<O, Slot>, O::R::WIDE)?;
+        let start = self.start(number::unary::<O, Slot, Stored>);
         self.place(a);
-        self.end_kept(start, O::R::CLASS, None);
-        Ok(())
+        self.give(start, O::R::CLASS, None, None)
     }
 
     fn constant<V: Value>(&mut self, value: u64) {
@@ -707,73 +793,69 @@ impl<'a> Translator<'a> {
     /// handler that `handlers` has for where they are.
     fn two_operands<A: Value, B: Value>(
         &mut self,
-        result: (Class, bool),
-        handlers: impl FnOnce(Sources) -> (Handler, Option<[Handler; 2]>),
+        class: Class,
+        handlers: impl FnOnce(Sources) -> (Giving, Option<[Handler; 2]>),
     ) -> Step {
         let (b, a) = (self.pop(), self.pop());
-        let (class, wide) = result;
         match (a.kind, b.kind) {
             (_, Kind::Constant(value)) => {
-                let a = self.slot_of(a);
-                let kept = self.is_kept(a, A::CLASS);
-                let (handler, branches) = handlers(if kept {
+                let slot = self.slot_of(a);
+                let kept = self.use_kept(a, slot, A::CLASS);
+                let (handlers, branches) = handlers(if kept {
                     Sources::KeptConstant
                 } else {
                     Sources::SlotConstant
                 });
-                let start = self.start_result(handler, wide)?;
+                let start = self.start(handlers.stored);
                 if !kept {
-                    self.place(a);
+                    self.place(slot);
                 }
                 self.constant::<B>(value);
-                self.end_kept(start, class, branches);
+                self.give(start, class, handlers.unstored, branches)
             }
             (Kind::Constant(value), _) => {
-                let b = self.slot_of(b);
-                let kept = self.is_kept(b, B::CLASS);
-                let (handler, branches) = handlers(if kept {
+                let slot = self.slot_of(b);
+                let kept = self.use_kept(b, slot, B::CLASS);
+                let (handlers, branches) = handlers(if kept {
                     Sources::ConstantKept
                 } else {
                     Sources::ConstantSlot
                 });
-                let start = self.start_result(handler, wide)?;
+                let start = self.start(handlers.stored);
                 self.constant::<A>(value);
                 if !kept {
-                    self.place(b);
+                    self.place(slot);
                 }
-                self.end_kept(start, class, branches);
+                self.give(start, class, handlers.unstored, branches)
             }
             _ => {
-                let (a, b) = (self.slot_of(a), self.slot_of(b));
-                let sources = if self.is_kept(a, A::CLASS) {
+                let (a_slot, b_slot) = (self.slot_of(a), self.slot_of(b));
+                let sources = if self.use_kept(a, a_slot, A::CLASS) {
                     Sources::KeptSlot
-                } else if self.is_kept(b, B::CLASS) {
+                } else if self.use_kept(b, b_slot, B::CLASS) {
                     Sources::SlotKept
                 } else {
                     Sources::SlotSlot
                 };
-                let (handler, branches) = handlers(sources);
-                let start = self.start_result(handler, wide)?;
+                let (handlers, branches) = handlers(sources);
+                let start = self.start(handlers.stored);
                 if sources != Sources::KeptSlot {
-                    self.place(a);
+                    self.place(a_slot);
                 }
                 if sources != Sources::SlotKept {
-                    self.place(b);
+                    self.place(b_slot);
                 }
-                self.end_kept(start, class, branches);
+                self.give(start, class, handlers.unstored, branches)
             }
         }
-        Ok(())
     }
 
     fn binary<O: Binary>(&mut self) -> Step {
-        let result = (O::R::CLASS, O::R::WIDE);
-        self.two_operands::<O::A, O::B>(result, |sources| (binaries::<O>(sources), None))
+        self.two_operands::<O::A, O::B>(O::R::CLASS, |sources| (binaries::<O>(sources), None))
     }
 
     fn compare<C: Compare>(&mut self) -> Step {
-        let result = (Class::Integer, false);
-        self.two_operands::<C::A, C::A>(result, |sources| {
+        self.two_operands::<C::A, C::A>(Class::Integer, |sources| {
             (binaries::<Test<C>>(sources), Some(branches::<C>(sources)))
         })
     }
@@ -783,51 +865,46 @@ impl<'a> Translator<'a> {
         let (b, a) = (self.pop(), self.pop());
         let a = self.slot_of(a);
         if let Kind::Constant(value) = b.kind {
-            let start = self.start_result(number::binary::<O, Slot, Constant>, O::R::WIDE)?;
+            let start = self.start(number::binary::<O, Slot, Constant, Stored>);
             self.place(a);
             self.constant::<O::B>(value);
-            self.end_result(start, None);
-            return Ok(());
+            return self.give(start, O::R::CLASS, None, None);
         }
         let b = self.slot_of(b);
-        let start = self.start_result(number::binary::<O, Slot, Slot>, O::R::WIDE)?;
+        let start = self.start(number::binary::<O, Slot, Slot, Stored>);
         self.place(a);
         self.place(b);
-        self.end_result(start, None);
-        Ok(())
+        self.give(start, O::R::CLASS, None, None)
     }
 
     fn ternary<O: Ternary>(&mut self) -> Step {
         let (c, b, a) = (self.pop_slot(), self.pop_slot(), self.pop_slot());
-        let start = self.start_result(number::ternary::<O>, true)?;
+        let start = self.start(number::ternary::<O>);
         self.place(a);
         self.place(b);
         self.place(c);
-        self.end_result(start, None);
-        Ok(())
+        self.give(start, Class::Vector, None, None)
     }
 
     fn try_unary<O: TryUnary>(&mut self) -> Step {
         let a = self.pop_slot();
-        let start = self.start_result(number::try_unary::<O>, O::R::WIDE)?;
+        let start = self.start(number::try_unary::<O>);
         self.place(a);
-        self.end_kept(start, O::R::CLASS, None);
-        Ok(())
+        self.give(start, O::R::CLASS, None, None)
     }
 
     fn try_binary<O: TryBinary>(&mut self) -> Step {
-        let result = (O::R::CLASS, O::R::WIDE);
-        self.two_operands::<O::A, O::A>(result, |sources| {
-            let handler: Handler = match sources {
-                Sources::SlotSlot => number::try_binary::<O, Slot, Slot>,
-                Sources::KeptSlot => number::try_binary::<O, Kept, Slot>,
-                Sources::SlotKept => number::try_binary::<O, Slot, Kept>,
-                Sources::SlotConstant => number::try_binary::<O, Slot, Constant>,
-                Sources::KeptConstant => number::try_binary::<O, Kept, Constant>,
-                Sources::ConstantSlot => number::try_binary::<O, Constant, Slot>,
-                Sources::ConstantKept => number::try_binary::<O, Constant, Kept>,
+        self.two_operands::<O::A, O::A>(O::R::CLASS, |sources| {
+            let handlers = match sources {
+                Sources::SlotSlot => giving!(number::try_binary<O, Slot, Slot>),
+                Sources::KeptSlot => giving!(number::try_binary<O, Kept, Slot>),
+                Sources::SlotKept => giving!(number::try_binary<O, Slot, Kept>),
+                Sources::SlotConstant => giving!(number::try_binary<O, Slot, Constant>),
+                Sources::KeptConstant => giving!(number::try_binary<O, Kept, Constant>),
+                Sources::ConstantSlot => giving!(number::try_binary<O, Constant, Slot>),
+                Sources::ConstantKept => giving!(number::try_binary<O, Constant, Kept>),
             };
-            (handler, None)
+            (handlers, None)
         })
     }
 
@@ -927,20 +1004,20 @@ impl<'a> Translator<'a> {
 
     fn extract<O: Extract>(&mut self, lane: u8) -> Step {
         let a = self.pop_slot();
-        let start = self.start_result(crate::handlers::vector::extract::<O>, O::R::WIDE)?;
+        let handlers = giving!(vector::extract<O>);
+        let start = self.start(handlers.stored);
         self.place(a);
         self.word(lane.into());
-        self.end_kept(start, O::R::CLASS, None);
-        Ok(())
+        self.give(start, O::R::CLASS, handlers.unstored, None)
     }
 
     fn replace<O: Replace>(&mut self, lane: u8) -> Step {
         let (b, a) = (self.pop_slot(), self.pop_slot());
-        let start = self.start_result(crate::handlers::vector::replace::<O>, true)?;
+        let start = self.start_result(vector::replace::<O>, true)?;
         self.place(a);
         self.place(b);
         self.word(lane.into());
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 

@@ -11,7 +11,12 @@ use wasmparser::{
 use super::call::CallKind;
 use super::{Step, Stop, Translator};
 use crate::handlers::atomic::{self, Add, And, Exchange, Or, Sub, Xor};
-use crate::handlers::memory::*;
+use crate::handlers::memory::{
+    Load8S32, Load8S64, Load8Splat, Load8U32, Load8x8S, Load8x8U, Load16S32, Load16S64,
+    Load16Splat, Load16U32, Load16x4S, Load16x4U, Load32, Load32S64, Load32Splat, Load32Zero,
+    Load32x2S, Load32x2U, Load64, Load64Splat, Load64Zero, Load128, LoadF32, LoadF64, Store8,
+    Store16, Store32, Store64, Store128, StoreF32, StoreF64,
+};
 use crate::handlers::{control, number, vector};
 use crate::ops::{self, for_each_number};
 use crate::simd::for_each_vector;
@@ -500,7 +505,7 @@ impl<'a> VisitSimdOperator<'a> for Translator<'a> {
                 .fold(0, |word, byte| word << 8 | u32::from(*byte));
             self.word(word);
         }
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
     fn visit_i8x16_shuffle(&mut self, lanes: [u8; 16]) -> Step {
@@ -515,7 +520,7 @@ impl<'a> VisitSimdOperator<'a> for Translator<'a> {
                 .fold(0, |word, lane| word << 8 | u32::from(*lane));
             self.word(word);
         }
-        self.end_result(start, None);
+        self.end_result(start);
         Ok(())
     }
 

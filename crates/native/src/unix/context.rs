@@ -33,6 +33,17 @@ impl Context {
         // SAFETY: the context is valid while the handler runs.
         unsafe { *self.pc_register() as usize }
     }
+
+    /// Lets the thread go on elsewhere, with all other registers as they are.
+    ///
+    /// # Safety
+    ///
+    /// What is there expects these registers.
+    pub(super) unsafe fn go_on_at(&mut self, pc: usize) {
+        let register = self.pc_register().cast_mut();
+        // SAFETY: the context is valid while the handler runs.
+        unsafe { *register = pc as _ };
+    }
 }
 
 #[cfg(all(
@@ -45,7 +56,7 @@ impl Context {
         unsafe { &mut (*self.0).uc_mcontext.gregs[index as usize] }
     }
 
-    unsafe fn pc_register(&self) -> *const i64 {
+    fn pc_register(&self) -> *const i64 {
         // SAFETY: as above.
         unsafe { &raw const (*self.0).uc_mcontext.gregs[libc::REG_RIP as usize] }
     }
@@ -84,7 +95,7 @@ impl Context {
 
 #[cfg(all(target_os = "macos", target_arch = "x86_64"))]
 impl Context {
-    unsafe fn pc_register(&self) -> *const u64 {
+    fn pc_register(&self) -> *const u64 {
         // SAFETY: the context is valid while the handler runs.
         unsafe { &raw const (*self.0).__ss.__rip }
     }
@@ -122,7 +133,7 @@ impl Context {
     target_arch = "aarch64"
 ))]
 impl Context {
-    unsafe fn pc_register(&self) -> *const u64 {
+    fn pc_register(&self) -> *const u64 {
         // SAFETY: the context is valid while the handler runs.
         unsafe { &raw const (*self.0).uc_mcontext.pc }
     }
@@ -156,7 +167,7 @@ impl Context {
 
 #[cfg(all(target_os = "macos", target_arch = "aarch64"))]
 impl Context {
-    unsafe fn pc_register(&self) -> *const u64 {
+    fn pc_register(&self) -> *const u64 {
         // SAFETY: the context is valid while the handler runs.
         unsafe { &raw const (*self.0).__ss.__pc }
     }

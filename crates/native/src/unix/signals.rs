@@ -84,6 +84,12 @@ unsafe extern "C" fn handle(
         if raised_by_processor(&*info) {
             let mut context = super::context::Context::new(context);
             let pc = context.pc();
+            if (signal == libc::SIGSEGV || signal == libc::SIGBUS)
+                && let Some(landing) = crate::signals::landing(pc)
+            {
+                context.go_on_at(landing);
+                return;
+            }
             if let Some(fault) = crate::signals::guest_fault(pc) {
                 let address = if signal == libc::SIGSEGV || signal == libc::SIGBUS {
                     (*info).si_addr() as usize
