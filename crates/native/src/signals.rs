@@ -11,14 +11,14 @@
 //! a fault in host code stays a crash of the host.
 //!
 //! The interpreter's handlers may fault too where it relies on guard pages. They
-//! are asked for first ([`set_landing`]): such a fault lets the thread go on at
+//! are asked for first ([`install_landing`]): such a fault lets the thread go on at
 //! an address that the interpreter names, with all registers as they were.
 
 use std::cell::Cell;
 use std::io;
 use std::ptr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::NATIVE_CODE;
 use crate::platform;
@@ -51,14 +51,38 @@ pub type LandingLookup = fn(pc: usize) -> Option<usize>;
 static LANDING: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
 /// Says which instructions outside of generated code may fault when they access
-/// memory, and where their threads go on.
+/// memory, and where their threads go on; installs the handlers if nobody has.
+/// Answers whether such faults arrive here on this system.
+///
+/// # Errors
+///
+/// What the system says.
 ///
 /// # Safety
 ///
 /// Every address that `lookup` gives may be jumped to with the registers of the
 /// faulting instruction.
-pub unsafe fn set_landing(lookup: LandingLookup) {
+pub unsafe fn install_landing(lookup: LandingLookup) -> io::Result<bool> {
     LANDING.store(lookup as *mut (), Ordering::Release);
+    let mut installed = installed();
+    install_handlers(&mut installed)?;
+    Ok(NATIVE_CODE && cfg!(unix))
+}
+
+/// Whether the handlers are installed. Who installs them holds the lock.
+fn installed() -> MutexGuard<'static, bool> {
+    static INSTALLED: Mutex<bool> = Mutex::new(false);
+    INSTALLED
+        .lock()
+        .unwrap_or_else(|poison| poison.into_inner())
+}
+
+fn install_handlers(installed: &mut bool) -> io::Result<()> {
+    if NATIVE_CODE && !*installed {
+        platform::install_fault_handlers()?;
+        *installed = true;
+    }
+    Ok(())
 }
 
 /// Where a thread goes on whose access to memory at `pc` has faulted. Runs in
@@ -72,7 +96,7 @@ pub(crate) fn landing(pc: usize) -> Option<usize> {
     if lookup.is_null() {
         return None;
     }
-    // SAFETY: only `set_landing` stores here, and what it stores is a
+    // SAFETY: only `install_landing` stores here, and what it stores is a
     // `LandingLookup`.
     let lookup = unsafe { std::mem::transmute::<*mut (), LandingLookup>(lookup) };
     lookup(pc)
@@ -91,10 +115,7 @@ pub(crate) fn landing(pc: usize) -> Option<usize> {
 /// `lookup` may be called in signal context with whatever code was registered
 /// with, and `on_trap` is what a [`TrapFn`] is to be.
 pub unsafe fn install(lookup: TrapLookup, on_trap: TrapFn) -> io::Result<()> {
-    static INSTALLED: Mutex<bool> = Mutex::new(false);
-    let mut installed = INSTALLED
-        .lock()
-        .unwrap_or_else(|poison| poison.into_inner());
+    let mut installed = installed();
     let new = lookup as *mut ();
     let old = LOOKUP.load(Ordering::Acquire);
     if !old.is_null() && old != new {
@@ -105,11 +126,7 @@ pub unsafe fn install(lookup: TrapLookup, on_trap: TrapFn) -> io::Result<()> {
     }
     set_on_trap(on_trap)?;
     LOOKUP.store(new, Ordering::Release);
-    if NATIVE_CODE && !*installed {
-        platform::install_fault_handlers()?;
-        *installed = true;
-    }
-    Ok(())
+    install_handlers(&mut installed)
 }
 
 /// Makes the current thread ready to run guests: gives it an alternate stack

@@ -152,10 +152,10 @@ struct Giving {
 
 /// Both forms of a handler whose last parameter says where the result goes.
 macro_rules! giving {
-    ($($handler:ident)::+ <$($parameter:ty),*>) => {
+    ($($handler:ident)::+ $(<$($parameter:ty),*>)?) => {
         $crate::translate::Giving {
-            stored: $($handler)::+::<$($parameter,)* $crate::value::Stored>,
-            unstored: Some($($handler)::+::<$($parameter,)* $crate::value::Unstored>),
+            stored: $($handler)::+::<$($($parameter,)*)? $crate::value::Stored>,
+            unstored: Some($($handler)::+::<$($($parameter,)*)? $crate::value::Unstored>),
         }
     };
 }
