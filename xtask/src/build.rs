@@ -4,9 +4,7 @@
 use crate::error::{Context, Result};
 use crate::guests::Folder;
 use crate::programs::{self, Guest, Source};
-use crate::toolchain::{
-    self, CLANG, WASI_BUILTINS, WASI_CARGO, WASI_LIBRARIES, WASI_RUSTC, WASM_LD,
-};
+use crate::toolchain::{self, CLANG, WASI_CARGO, WASI_RUSTC};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
@@ -218,20 +216,7 @@ impl<'a> Builder<'a> {
         if target == Target::Wasm {
             command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
             command.args(["-Zbuild-std=std,panic_abort", "--target", "wasm32-wasip1"]);
-            let mut flags: Vec<OsString> = ["-C", "linker-flavor=wasm-ld", "-C"]
-                .map(Into::into)
-                .to_vec();
-            flags.push(format!("linker={WASM_LD}").into());
-            flags.extend(["-C", "link-self-contained=no", "-L", WASI_LIBRARIES].map(Into::into));
-            let objects = [
-                Path::new(WASI_LIBRARIES).join("crt1-command.o"),
-                self.gaps()?,
-                PathBuf::from(WASI_BUILTINS),
-            ];
-            for object in objects {
-                flags.push("-C".into());
-                flags.push(format!("link-arg={}", object.display()).into());
-            }
+            let mut flags = toolchain::wasi_flags(&self.gaps()?);
             for (from, to) in self.prefixes() {
                 flags.push(format!("--remap-path-prefix={}={to}", from.display()).into());
             }
@@ -271,14 +256,7 @@ impl<'a> Builder<'a> {
             return Ok(object.clone());
         }
         let object = self.folder.at("cargo/wasi_gaps.o")?;
-        let source = self.guests.join("c/wasi_gaps.c");
-        execute(
-            Command::new(CLANG)
-                .args(["--target=wasm32-wasi", "--sysroot=/usr", "-O2", "-c"])
-                .arg(source)
-                .arg("-o")
-                .arg(&object),
-        )?;
+        toolchain::wasi_gaps(&object)?;
         self.gaps = Some(object.clone());
         Ok(object)
     }
@@ -420,7 +398,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Runs a compiler; its words are the error when it fails.
-fn execute(command: &mut Command) -> Result<()> {
+pub(crate) fn execute(command: &mut Command) -> Result<()> {
     let output = command.output().doing(format_args!(
         "cannot run {}",
         command.get_program().display()

@@ -12,6 +12,7 @@
 
 mod run;
 mod targets;
+mod wasm;
 
 use crate::error::{Context, Result};
 use std::path::Path;

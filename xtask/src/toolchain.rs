@@ -4,7 +4,9 @@
 //! its own beside the one that builds the project, with the standard library built from its sources. Rust for this
 //! machine is the cargo that runs this program.
 
+use crate::build;
 use crate::error::{Context, Result};
+use crate::programs;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,19 +14,18 @@ use std::process::Command;
 /// clang, for both targets.
 pub(crate) const CLANG: &str = "/usr/bin/clang-19";
 /// The linker of the Rust guests.
-pub(crate) const WASM_LD: &str = "/usr/bin/wasm-ld-19";
+const WASM_LD: &str = "/usr/bin/wasm-ld-19";
 /// The cargo and rustc that know `wasm32-wasip1`.
 pub(crate) const WASI_CARGO: &str = "/usr/bin/cargo";
 /// See [`WASI_CARGO`].
 pub(crate) const WASI_RUSTC: &str = "/usr/bin/rustc";
 /// The C library for WASI.
-pub(crate) const WASI_LIBRARIES: &str = "/usr/lib/wasm32-wasi";
+const WASI_LIBRARIES: &str = "/usr/lib/wasm32-wasi";
 /// What compiled code calls for what Wasm has no instruction for.
-pub(crate) const WASI_BUILTINS: &str =
-    "/usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a";
+const WASI_BUILTINS: &str = "/usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a";
 
 /// A file and the Debian package that brings it.
-const NEEDED: &[(&str, &str)] = &[
+pub(crate) const NEEDED: &[(&str, &str)] = &[
     (CLANG, "clang-19"),
     (WASM_LD, "lld-19"),
     ("/usr/lib/wasm32-wasi/libc.a", "wasi-libc"),
@@ -80,6 +81,33 @@ pub(crate) fn install() -> Result<()> {
         .into());
     }
     require()
+}
+
+/// Compiles what Debian's C library for WASI lacks of what Rust's standard library expects into `object`.
+pub(crate) fn wasi_gaps(object: &Path) -> Result<()> {
+    let source = programs::root().join("bench/guests/c/wasi_gaps.c");
+    build::execute(
+        Command::new(CLANG)
+            .args(["--target=wasm32-wasi", "--sysroot=/usr", "-O2", "-c"])
+            .arg(source)
+            .arg("-o")
+            .arg(object),
+    )
+}
+
+/// The compiler's flags that link a Rust program for WASI, with the object of [`wasi_gaps`].
+pub(crate) fn wasi_flags(gaps: &Path) -> Vec<OsString> {
+    let mut flags: Vec<OsString> = ["-C", "linker-flavor=wasm-ld", "-C"]
+        .map(Into::into)
+        .to_vec();
+    flags.push(format!("linker={WASM_LD}").into());
+    flags.extend(["-C", "link-self-contained=no", "-L", WASI_LIBRARIES].map(Into::into));
+    let start = Path::new(WASI_LIBRARIES).join("crt1-command.o");
+    for object in [start.as_path(), gaps, Path::new(WASI_BUILTINS)] {
+        flags.push("-C".into());
+        flags.push(format!("link-arg={}", object.display()).into());
+    }
+    flags
 }
 
 /// The cargo that builds for this machine.

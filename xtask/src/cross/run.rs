@@ -1,6 +1,7 @@
 //! Runs one step for one target, with what it prints in a log, and adds up what passed.
 
 use super::targets::{Step, Target, What};
+use super::wasm;
 use crate::error::{Context, Result};
 use crate::programs;
 use std::fmt::{self, Display};
@@ -49,6 +50,8 @@ pub(crate) fn folder() -> Result<PathBuf> {
 pub(crate) fn step(target: &Target, step: &Step) -> Result<Count> {
     match step.what {
         What::Test(args) => test(target, args),
+        What::Programs => wasm::programs(target),
+        What::Suite => wasm::suite(target),
     }
 }
 
@@ -95,6 +98,11 @@ fn test(target: &Target, args: &[&str]) -> Result<Count> {
     let mut command = cargo(target, "test")?;
     // Without the examples in documentation: they are the same everywhere, and slow to build.
     command.args(["--tests", "--no-fail-fast"]).args(args);
+    counted(target, command)
+}
+
+/// Runs a command that runs tests, with all that it prints in a log.
+pub(crate) fn counted(target: &Target, mut command: Command) -> Result<Count> {
     let log_path = folder()?.join(format!("{}.log", target.name));
     let mut log = File::create(&log_path).at("cannot write", &log_path)?;
     writeln!(log, "{command:?}").at("cannot write", &log_path)?;

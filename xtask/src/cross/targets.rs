@@ -1,5 +1,7 @@
 //! The machines that Tepui is built for besides the usual one: what building for each takes, and what is run on it.
 
+use crate::toolchain;
+
 /// A machine.
 pub(crate) struct Target {
     /// What the command calls it.
@@ -32,6 +34,10 @@ pub(crate) struct Step {
 pub(crate) enum What {
     /// `cargo test` with these arguments.
     Test(&'static [&'static str]),
+    /// Guests of the command inside of the command.
+    Programs,
+    /// The official suite in the command inside of the command.
+    Suite,
 }
 
 /// The compiler, and the sources of its standard library.
@@ -52,51 +58,166 @@ const fn test(title: &'static str, smoke: bool, args: &'static [&'static str]) -
     }
 }
 
+/// What a step tests, and of which packages.
+const NATIVE: Step = test(
+    "native code: stubs, signals, slots, code memory",
+    true,
+    &["-p", "tepui-native"],
+);
+/// See [`NATIVE`].
+const FOUNDATIONS: Step = test(
+    "contract, decoder, interpreter",
+    true,
+    &[
+        "-p",
+        "tepui-abi",
+        "-p",
+        "tepui-module",
+        "-p",
+        "tepui-interpreter",
+    ],
+);
+
 /// All of them.
-pub(crate) const TARGETS: &[Target] = &[Target {
-    name: "aarch64",
-    triple: "aarch64-unknown-linux-gnu",
-    about: "all tiers but the baseline compiler",
-    needs: &[
-        RUST,
-        &[
-            ("/usr/bin/aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
-            (
-                "/usr/aarch64-linux-gnu/lib/libc.so.6",
-                "libc6-dev-arm64-cross",
-            ),
-            ("/usr/bin/qemu-aarch64-static", "qemu-user-static"),
-        ],
-    ],
-    linker: "aarch64-linux-gnu-gcc",
-    runner: "qemu-aarch64-static -L /usr/aarch64-linux-gnu",
-    steps: &[
-        test(
-            "native code: stubs, signals, slots, code memory",
-            true,
-            &["-p", "tepui-native"],
-        ),
-        test(
-            "contract, decoder, interpreter, compilers",
-            false,
+pub(crate) const TARGETS: &[Target] = &[
+    Target {
+        name: "aarch64",
+        triple: "aarch64-unknown-linux-gnu",
+        about: "every tier that the machine has, and the command",
+        needs: &[
+            RUST,
             &[
-                "-p",
-                "tepui-abi",
-                "-p",
-                "tepui-module",
-                "-p",
-                "tepui-interpreter",
-                "-p",
-                "tepui-optimizing",
-                "-p",
-                "tepui-image",
+                ("/usr/bin/aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+                (
+                    "/usr/aarch64-linux-gnu/lib/libc.so.6",
+                    "libc6-dev-arm64-cross",
+                ),
+                ("/usr/bin/qemu-aarch64-static", "qemu-user-static"),
             ],
-        ),
-        test("runtime", false, &["-p", "tepui", "-p", "tepui-wasi"]),
-        test(
-            "official suite",
-            false,
-            &["-p", "tepui-wast", "--", "--nocapture"],
-        ),
-    ],
-}];
+        ],
+        linker: "aarch64-linux-gnu-gcc",
+        runner: "qemu-aarch64-static -L /usr/aarch64-linux-gnu",
+        steps: &[
+            NATIVE,
+            FOUNDATIONS,
+            test(
+                "compilers and images",
+                false,
+                &[
+                    "-p",
+                    "tepui-optimizing",
+                    "-p",
+                    "tepui-baseline",
+                    "-p",
+                    "tepui-image",
+                ],
+            ),
+            test("runtime", false, &["-p", "tepui", "-p", "tepui-wasi"]),
+            test(
+                "official suite",
+                false,
+                &["-p", "tepui-wast", "--", "--nocapture"],
+            ),
+            test("command", false, &["-p", "tepui-cli"]),
+        ],
+    },
+    Target {
+        name: "i686",
+        triple: "i686-unknown-linux-gnu",
+        about: "the interpreter, with 32-bit addresses",
+        needs: &[
+            RUST,
+            &[
+                ("/usr/bin/i686-linux-gnu-gcc", "gcc-i686-linux-gnu"),
+                ("/usr/i686-linux-gnu/lib/libc.so.6", "libc6-dev-i386-cross"),
+                ("/usr/bin/qemu-i386-static", "qemu-user-static"),
+            ],
+        ],
+        linker: "i686-linux-gnu-gcc",
+        runner: "qemu-i386-static -L /usr/i686-linux-gnu",
+        steps: INTERPRETED,
+    },
+    Target {
+        name: "armv7",
+        triple: "armv7-unknown-linux-gnueabihf",
+        about: "the interpreter, with 32-bit addresses",
+        needs: &[
+            RUST,
+            &[
+                (
+                    "/usr/bin/arm-linux-gnueabihf-gcc",
+                    "gcc-arm-linux-gnueabihf",
+                ),
+                (
+                    "/usr/arm-linux-gnueabihf/lib/libc.so.6",
+                    "libc6-dev-armhf-cross",
+                ),
+                ("/usr/bin/qemu-arm-static", "qemu-user-static"),
+            ],
+        ],
+        linker: "arm-linux-gnueabihf-gcc",
+        runner: "qemu-arm-static -L /usr/arm-linux-gnueabihf",
+        steps: INTERPRETED,
+    },
+    Target {
+        name: "s390x",
+        triple: "s390x-unknown-linux-gnu",
+        about: "the interpreter, on a big-endian machine",
+        needs: &[
+            RUST,
+            &[
+                ("/usr/bin/s390x-linux-gnu-gcc", "gcc-s390x-linux-gnu"),
+                (
+                    "/usr/s390x-linux-gnu/lib/libc.so.6",
+                    "libc6-dev-s390x-cross",
+                ),
+                ("/usr/bin/qemu-s390x-static", "qemu-user-static"),
+            ],
+        ],
+        linker: "s390x-linux-gnu-gcc",
+        runner: "qemu-s390x-static -L /usr/s390x-linux-gnu",
+        steps: INTERPRETED,
+    },
+    Target {
+        name: "riscv64",
+        triple: "riscv64gc-unknown-linux-gnu",
+        about: "the interpreter",
+        needs: &[
+            RUST,
+            &[
+                ("/usr/bin/riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu"),
+                (
+                    "/usr/riscv64-linux-gnu/lib/libc.so.6",
+                    "libc6-dev-riscv64-cross",
+                ),
+                ("/usr/bin/qemu-riscv64-static", "qemu-user-static"),
+            ],
+        ],
+        linker: "riscv64-linux-gnu-gcc",
+        runner: "qemu-riscv64-static -L /usr/riscv64-linux-gnu",
+        steps: INTERPRETED,
+    },
+    Target {
+        name: "wasi",
+        triple: "wasm32-wasip1",
+        about: "the command with the interpreter, as a guest of the command",
+        needs: &[RUST, toolchain::NEEDED],
+        linker: "",
+        runner: "",
+        steps: &[
+            Step {
+                title: "guests inside of the command inside of the command",
+                smoke: true,
+                what: What::Programs,
+            },
+            Step {
+                title: "official suite inside of the command inside of the command",
+                smoke: false,
+                what: What::Suite,
+            },
+        ],
+    },
+];
+
+/// What is run where the interpreter is the only tier.
+const INTERPRETED: &[Step] = &[FOUNDATIONS, NATIVE];
