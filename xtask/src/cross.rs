@@ -3,7 +3,8 @@
 //! ```text
 //! cargo xtask cross                       lists the targets, and what each lacks here
 //! cargo xtask cross TARGET… [--smoke]     builds for the targets and runs their tests: all, or a small set
-//! cargo xtask cross TARGET… --install     first installs the Debian packages that are missing (as root)
+//! cargo xtask cross TARGET… --install     installs the Debian packages that are missing (as root), and that is all
+//! cargo xtask cross TARGET… --missing     names them, and that is all
 //! ```
 //!
 //! The table of targets and of what is run on each is [`targets`]. The compiler is Debian's `rustc-web`, which builds
@@ -24,18 +25,21 @@ use targets::{TARGETS, Target};
 pub(crate) const ABOUT: &str = "build for other machines and run the tests there, under emulation";
 
 const HELP: &str = "\
-Usage: cargo xtask cross TARGET… [--smoke] [--install] [--only TEXT]
+Usage: cargo xtask cross TARGET… [--smoke] [--only TEXT]
+       cargo xtask cross TARGET… --install | --missing
 
 Builds Tepui for other machines and runs its tests there, under emulation.
 
   --smoke      a small set, for a first impression
-  --install    install the Debian packages that are missing (apt-get, as root)
+  --install    install the Debian packages that are missing (apt-get, as root), and no more
+  --missing    name them, and no more
   --only TEXT  the steps whose titles contain TEXT
 ";
 
 /// The chore.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
-    let (mut smoke, mut install, mut only, mut names) = (false, false, None, Vec::new());
+    let (mut smoke, mut install, mut name_missing) = (false, false, false);
+    let (mut only, mut names) = (None, Vec::new());
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -46,6 +50,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
             }
             "--smoke" => smoke = true,
             "--install" => install = true,
+            "--missing" => name_missing = true,
             "--only" => only = Some(args.next().ok_or("`--only` lacks its value")?.as_str()),
             flag if flag.starts_with('-') => {
                 return Err(format!("no option is called `{flag}`; see --help").into());
@@ -68,8 +73,13 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
                 })?,
         );
     }
+    if name_missing {
+        println!("{}", missing_for(&chosen).join(" "));
+        return Ok(ExitCode::SUCCESS);
+    }
     if install {
         install_packages(&chosen)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let mut failed = Vec::new();
     for target in chosen {
@@ -133,6 +143,14 @@ fn missing(target: &Target) -> Vec<&'static str> {
         .collect()
 }
 
+/// The same for several targets.
+fn missing_for(targets: &[&Target]) -> Vec<&'static str> {
+    let mut packages: Vec<_> = targets.iter().flat_map(|target| missing(target)).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
 /// An error that names the missing packages and the command that installs them.
 fn require(target: &Target) -> Result<()> {
     let packages = missing(target);
@@ -149,9 +167,7 @@ fn require(target: &Target) -> Result<()> {
 
 /// Installs what the targets lack with `apt-get`, which must be allowed to.
 fn install_packages(targets: &[&Target]) -> Result<()> {
-    let mut packages: Vec<_> = targets.iter().flat_map(|target| missing(target)).collect();
-    packages.sort_unstable();
-    packages.dedup();
+    let packages = missing_for(targets);
     if packages.is_empty() {
         println!("all Debian packages are there");
         return Ok(());
