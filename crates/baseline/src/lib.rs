@@ -26,15 +26,17 @@
 //! | `compile` | the driver: values, registers, control flow, the contract of `tepui-abi` |
 //! | `masm` | what the driver asks of an architecture: the trait of its macro assembler |
 //! | `x64` | that of x86-64: instructions, SSE2 alone or with what the processor has |
+//! | `a64` | that of aarch64, with or without atomic instructions of Armv8.1 |
 //! | `reg` | registers and sets of them |
 //! | `pool` | the choice of the architecture; memory that compilations hand on |
 //!
-//! A further architecture is one more folder beside `x64`, and a line in `pool`.
+//! A further architecture is one more folder beside `x64` and `a64`, and a line in `pool`.
 //!
 //! The relaxed vector instructions have the results that every tier gives;
 //! NaN payloads are what the machine makes, unless
 //! [`Tunables::deterministic`] asks for canonical ones.
 
+mod a64;
 mod compile;
 mod features;
 mod listing;

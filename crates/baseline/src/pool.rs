@@ -8,11 +8,12 @@ use tepui_abi::{Architecture, CompileError, CompiledFunction, FunctionInput, Tun
 use crate::CpuFeatures;
 use crate::compile::{self, Workspace};
 use crate::masm::Assembler;
-use crate::x64;
+use crate::{a64, x64};
 
 /// The workspaces of one architecture.
 pub(crate) enum Pool {
     X64(Workspaces<x64::Masm>),
+    A64(Workspaces<a64::Masm>),
 }
 
 impl Pool {
@@ -20,6 +21,7 @@ impl Pool {
     pub(crate) fn new(architecture: Architecture) -> Option<Pool> {
         match architecture {
             Architecture::X86_64 => Some(Pool::X64(Workspaces::default())),
+            Architecture::Aarch64 => Some(Pool::A64(Workspaces::default())),
             _ => None,
         }
     }
@@ -35,6 +37,7 @@ impl Pool {
     ) -> Result<CompiledFunction, CompileError> {
         match self {
             Pool::X64(workspaces) => workspaces.compile(input, cpu, tunables, listing),
+            Pool::A64(workspaces) => workspaces.compile(input, cpu, tunables, listing),
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! For every `golden/NAME.wat` the instructions that each of its functions became
 //! stand in a file beside it: `NAME.x86_64` for a processor with everything,
-//! `NAME.x86_64-sse2` for one with SSE2 alone where that differs, and the same for
-//! other architectures. Above the machine instructions stands the Wasm instruction
+//! `NAME.x86_64-sse2` for one with SSE2 alone where that differs, and likewise
+//! `NAME.aarch64` and `NAME.aarch64-least`. Above the machine instructions stands the Wasm instruction
 //! that they are for; what has none became nothing.
 //! `BLESS=1 cargo test -p tepui-baseline --test golden`, or `cargo xtask bless`,
 //! writes them anew.
@@ -111,7 +111,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// What a jump names by its distance, by its offset as well.
-fn with_target(text: String, after: usize) -> String {
+fn with_target(text: String, origin: usize) -> String {
     let Some((_, distance)) = text.split_once('$') else {
         return text;
     };
@@ -124,9 +124,9 @@ fn with_target(text: String, after: usize) -> String {
         return text;
     };
     let target = if sign == "-" {
-        after as i64 - distance
+        origin as i64 - distance
     } else {
-        after as i64 + distance
+        origin as i64 + distance
     };
     format!("{text} -> {target:x}")
 }
@@ -151,7 +151,12 @@ fn render(loaded: &Loaded, listing: &Listing, architecture: Architecture) -> Str
             writeln!(out, "{heading}").expect("a string takes all");
         }
         let (text, length) = machine_instruction(architecture, &code[at..end]);
-        let mut line = format!("{at:6x}  {}", with_target(text, at + length));
+        // From where an architecture counts the distance of a jump.
+        let origin = match architecture {
+            Architecture::X86_64 => at + length,
+            _ => at,
+        };
+        let mut line = format!("{at:6x}  {}", with_target(text, origin));
         let inside = at as u32..(at + length) as u32;
         for site in &listing.function.metadata.traps {
             if inside.contains(&site.offset) {
@@ -210,7 +215,11 @@ fn versions(path: &Path) -> Vec<(String, String)> {
         let full = render_all(&loaded, &full);
         let least = render_all(&loaded, &least);
         if least != full {
-            versions.push((format!("{name}-sse2"), least));
+            let suffix = match architecture {
+                Architecture::X86_64 => "sse2",
+                _ => "least",
+            };
+            versions.push((format!("{name}-{suffix}"), least));
         }
         versions.push((name, full));
     }

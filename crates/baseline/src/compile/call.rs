@@ -2,7 +2,7 @@
 //! and indirect calls, tail calls, the overflow area, and builtins.
 
 use tepui_abi::builtin::Builtin;
-use tepui_abi::convention::{self, Location, Representation};
+use tepui_abi::convention::{Assigner, Location, Representation};
 use tepui_abi::layout::{FuncRefLayout, ImportedFunctionLayout};
 use tepui_abi::slots::SlotGeometry;
 use tepui_abi::stack::StackLayout;
@@ -55,17 +55,13 @@ impl<A: Assembler> Function<'_, A> {
     /// Binds parameters to their registers, and loads the others from the
     /// overflow area into their homes.
     pub(super) fn load_parameters(&mut self) {
-        let assignment = convention::parameters(
-            self.plan.layout.target().architecture,
-            self.func_type
-                .params
-                .iter()
-                .map(|ty| Representation::of(*ty)),
-        );
+        let architecture = self.plan.layout.target().architecture;
+        let func_type = self.func_type;
+        let mut assigner = Assigner::parameters(architecture);
         // In this order nothing is overwritten that is still to be read.
-        for (i, location) in assignment.locations.iter().enumerate() {
+        for i in 0..func_type.params.len() {
             let local = self.locals[i];
-            match *location {
+            match assigner.assign(local.repr) {
                 Location::Integer(number) => {
                     let dst = A::BODY_PARAMS[number as usize];
                     let src = A::INT_PARAMS[number as usize];
@@ -80,13 +76,14 @@ impl<A: Assembler> Function<'_, A> {
                 Location::Overflow(_) => {}
             }
         }
-        if assignment.overflow == 0 {
+        if assigner.overflow() == 0 {
             return;
         }
         self.load_stack_object(A::SCRATCH);
-        for (i, location) in assignment.locations.iter().enumerate() {
-            if let Location::Overflow(slot) = *location {
-                let local = self.locals[i];
+        assigner = Assigner::parameters(architecture);
+        for i in 0..func_type.params.len() {
+            let local = self.locals[i];
+            if let Location::Overflow(slot) = assigner.assign(local.repr) {
                 let mem = self.overflow(A::SCRATCH, slot);
                 let carrier = if is_float(local.repr) {
                     A::VECTOR_SCRATCH
@@ -99,6 +96,47 @@ impl<A: Assembler> Function<'_, A> {
         }
     }
 
+    /// Puts the values of the stack from `start` on where the convention wants
+    /// them: into registers and the overflow area. They stay known. Leaves the
+    /// scratch register alone unless a value is for it.
+    pub(super) fn pass_values(&mut self, start: usize, mut assigner: Assigner, integers: &[Reg]) {
+        let mut moves = [(A::SCRATCH, A::SCRATCH, Representation::I64); 16];
+        let mut late = [(0, A::SCRATCH); 16];
+        let (mut count, mut late_count) = (0, 0);
+        let mut has_stack_object = false;
+        for index in start..self.stack.len() {
+            let entry = self.stack[index];
+            let dst = match assigner.assign(entry.repr) {
+                Location::Overflow(slot) => {
+                    if !has_stack_object {
+                        self.load_stack_object(A::SCRATCH_2);
+                        has_stack_object = true;
+                    }
+                    let mem = self.overflow(A::SCRATCH_2, slot);
+                    self.store_value(entry, mem);
+                    continue;
+                }
+                Location::Integer(number) => integers[number as usize],
+                Location::Vector(number) | Location::Float(number) => Reg::vector(number),
+            };
+            match self.register_of(&entry) {
+                Some(src) if src == dst => {}
+                Some(src) => {
+                    moves[count] = (src, dst, entry.repr);
+                    count += 1;
+                }
+                None => {
+                    late[late_count] = (index, dst);
+                    late_count += 1;
+                }
+            }
+        }
+        self.move_registers(&mut moves[..count]);
+        for &(index, dst) in &late[..late_count] {
+            self.materialize(self.stack[index], dst);
+        }
+    }
+
     // Calls.
 
     /// Calls with the arguments on top of the stack.
@@ -106,43 +144,13 @@ impl<A: Assembler> Function<'_, A> {
         let module = self.module;
         let func_type = module.func_type_at(ty);
         let architecture = self.plan.layout.target().architecture;
-        let parameters = convention::parameters(
-            architecture,
-            func_type.params.iter().map(|ty| Representation::of(*ty)),
-        );
         let start = self.stack.len() - func_type.params.len();
         self.calls = true;
         if kind == CallKind::Ordinary {
             self.save_for_call(start);
         }
-        if parameters.overflow > 0 {
-            self.load_stack_object(A::SCRATCH_2);
-        }
-        let mut moves: [(Entry, Reg); 16] = [(
-            Entry {
-                place: Place::Const(0),
-                repr: Representation::I32,
-                end: 0,
-            },
-            A::SCRATCH,
-        ); 16];
-        let mut count = 0;
-        for (i, location) in parameters.locations.iter().enumerate() {
-            let entry = self.stack[start + i];
-            let dst = match *location {
-                Location::Overflow(slot) => {
-                    let mem = self.overflow(A::SCRATCH_2, slot);
-                    self.store_value(entry, mem);
-                    continue;
-                }
-                Location::Integer(number) => A::INT_PARAMS[number as usize],
-                Location::Vector(number) | Location::Float(number) => Reg::vector(number),
-            };
-            moves[count] = (entry, dst);
-            count += 1;
-        }
-        // The scratch register holds what is called; moving leaves it alone.
-        self.move_all(&moves[..count]);
+        // The scratch register holds what is called.
+        self.pass_values(start, Assigner::parameters(architecture), A::INT_PARAMS);
         self.forget(start);
 
         let context = self.context();
@@ -225,13 +233,11 @@ impl<A: Assembler> Function<'_, A> {
 
     /// Pushes the results of a call.
     fn push_results(&mut self, func_type: &tepui_module::FuncType) {
-        let results = convention::results(
-            self.plan.layout.target().architecture,
-            func_type.results.iter().map(|ty| Representation::of(*ty)),
-        );
-        if let ([ty], [location]) = (&func_type.results[..], &results.locations[..]) {
+        let architecture = self.plan.layout.target().architecture;
+        let mut assigner = Assigner::results(architecture);
+        if let [ty] = &func_type.results[..] {
             let repr = Representation::of(*ty);
-            match *location {
+            match assigner.assign(repr) {
                 Location::Integer(number) => {
                     let src = A::INT_RESULTS[number as usize];
                     let dst = self.allocate(repr);
@@ -243,31 +249,32 @@ impl<A: Assembler> Function<'_, A> {
                     self.push_reg(Reg::vector(number), repr);
                     return;
                 }
-                Location::Overflow(_) => {}
+                Location::Overflow(_) => assigner = Assigner::results(architecture),
             }
         }
         // Several: to their homes. First those in registers, so that the
         // scratch registers become free for the others.
         let mut end = self.stack.last().map_or(self.locals_end, |entry| entry.end);
         let start = end;
-        for (ty, location) in func_type.results.iter().zip(&results.locations) {
+        for ty in &func_type.results {
             let repr = Representation::of(*ty);
             end = Self::home_above(end, repr);
-            let src = match *location {
+            let src = match assigner.assign(repr) {
                 Location::Integer(number) => A::INT_RESULTS[number as usize],
                 Location::Vector(number) | Location::Float(number) => Reg::vector(number),
                 Location::Overflow(_) => continue,
             };
             self.store_home(repr, src, A::home(end));
         }
-        if results.overflow > 0 {
+        if assigner.overflow() > 0 {
             self.load_stack_object(A::SCRATCH);
         }
         end = start;
-        for (ty, location) in func_type.results.iter().zip(&results.locations) {
+        assigner = Assigner::results(architecture);
+        for ty in &func_type.results {
             let repr = Representation::of(*ty);
             end = Self::home_above(end, repr);
-            if let Location::Overflow(slot) = *location {
+            if let Location::Overflow(slot) = assigner.assign(repr) {
                 let mem = self.overflow(A::SCRATCH, slot);
                 let carrier = if is_float(repr) {
                     A::VECTOR_SCRATCH

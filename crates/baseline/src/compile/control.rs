@@ -13,11 +13,11 @@
 //! happen to be in registers stay there, clean.
 
 use tepui_abi::builtin::Builtin;
-use tepui_abi::convention::{self, Location, Representation};
+use tepui_abi::convention::{Assigner, Representation};
 use tepui_abi::{FunctionInput, Trap};
 use tepui_module::AssignedLocals;
-use wasmparser::Operator;
 
+use super::skip::Nesting;
 use super::{Entry, Function, Owner, Place, Step, Stop, is_float};
 use crate::masm::{Assembler, Condition, IntCc, Label, Mem, Size, Src};
 use crate::reg::{Reg, each};
@@ -28,7 +28,6 @@ const NONE: u32 = u32::MAX;
 const KEPT_FREE: u32 = 4;
 
 /// What is in registers at a label.
-#[derive(Clone)]
 pub(crate) struct State {
     /// The local in each register of `mask`.
     locals: [u32; 64],
@@ -88,31 +87,31 @@ impl<A: Assembler> Function<'_, A> {
     // States.
 
     fn capture(&mut self) -> u32 {
-        let mut state = State {
-            locals: [NONE; 64],
-            mask: self.cached,
-            dirty: self.dirty,
-            result: None,
+        let index = match self.free_states.pop() {
+            Some(index) => index as usize,
+            None => {
+                if self.states_used == self.states.len() {
+                    self.states.push(State {
+                        locals: [NONE; 64],
+                        mask: 0,
+                        dirty: 0,
+                        result: None,
+                    });
+                }
+                self.states_used += 1;
+                self.states_used - 1
+            }
         };
+        let state = &mut self.states[index];
+        state.mask = self.cached;
+        state.dirty = self.dirty;
+        state.result = None;
         for reg in each(self.cached) {
             if let Owner::Local(local) = self.owners[reg.index()] {
                 state.locals[reg.index()] = local;
             }
         }
-        self.keep_state(state)
-    }
-
-    fn keep_state(&mut self, state: State) -> u32 {
-        match self.free_states.pop() {
-            Some(index) => {
-                self.states[index as usize] = state;
-                index
-            }
-            None => {
-                self.states.push(state);
-                self.states.len() as u32 - 1
-            }
-        }
+        index as u32
     }
 
     fn drop_state(&mut self, state: u32) {
@@ -131,18 +130,34 @@ impl<A: Assembler> Function<'_, A> {
         }
         self.temps = 0;
         self.locked = 0;
-        let state = self.states[index as usize].clone();
+        let state = &self.states[index as usize];
+        self.cached = state.mask;
+        self.dirty = state.dirty;
         for reg in each(state.mask) {
-            let dirty = state.dirty & reg.bit() != 0;
-            self.bind_local(state.locals[reg.index()], reg, dirty);
+            let local = state.locals[reg.index()];
+            self.locals[local as usize].reg = Some(reg);
+            self.owners[reg.index()] = Owner::Local(local);
         }
+    }
+
+    /// Whether who is in state `from` is in state `to` without any code.
+    fn covers(&self, from: u32, to: u32) -> bool {
+        let (from, to) = (&self.states[from as usize], &self.states[to as usize]);
+        from.dirty & !to.dirty == 0
+            && to.mask & !from.mask == 0
+            && each(to.mask).all(|reg| from.locals[reg.index()] == to.locals[reg.index()])
     }
 
     /// Decides the state of a label at the first branch to it, which takes
     /// `arity` values from the stack.
     fn decide(&mut self, index: usize, arity: usize) -> u32 {
         let known = self.blocks[index].state;
-        let state = if known == NONE { self.capture() } else { known };
+        let state = if known == NONE {
+            self.capture()
+        } else {
+            self.drop_unknown(known);
+            known
+        };
         self.blocks[index].state = state;
         if arity == 1 && self.states[state as usize].result.is_none() {
             let top = self.stack[self.stack.len() - 1];
@@ -173,6 +188,19 @@ impl<A: Assembler> Function<'_, A> {
             self.states[state as usize].result = Some(reg);
         }
         state
+    }
+
+    /// A local that a further branch to the label does not have in a register
+    /// is in none there, if its home is up to date: who comes with it in a
+    /// register loses nothing, and nobody has to load it.
+    fn drop_unknown(&mut self, index: u32) {
+        let state = &mut self.states[index as usize];
+        for reg in each(state.mask & !state.dirty) {
+            let local = state.locals[reg.index()];
+            if self.locals[local as usize].reg.is_none() {
+                state.mask &= !reg.bit();
+            }
+        }
     }
 
     /// Where values `height` and following of the stack have their homes.
@@ -465,8 +493,7 @@ impl<A: Assembler> Function<'_, A> {
         );
         if results == 0 {
             // So that the way around it needs no code.
-            let copy = self.states[state as usize].clone();
-            self.blocks[last].state = self.keep_state(copy);
+            self.blocks[last].state = self.capture();
         }
         Ok(())
     }
@@ -522,6 +549,8 @@ impl<A: Assembler> Function<'_, A> {
             self.charge();
         }
         let index = self.blocks.len() - 1;
+        // Whether the way around an `if` arrives in the state of the label.
+        let mut around = false;
         match self.blocks[index].kind {
             Kind::Function => {
                 if self.reachable {
@@ -544,33 +573,26 @@ impl<A: Assembler> Function<'_, A> {
             }
             Kind::If { otherwise, state } => {
                 let block = &self.blocks[index];
-                let same = block.results == 0 && block.params == 0 && block.state != NONE && {
-                    let (a, b) = (
-                        &self.states[block.state as usize],
-                        &self.states[state as usize],
-                    );
-                    a.mask == b.mask
-                        && a.dirty == b.dirty
-                        && each(a.mask).all(|reg| a.locals[reg.index()] == b.locals[reg.index()])
-                };
-                if same {
-                    // The way around arrives in the state of the label.
-                    if self.reachable {
+                let (label_state, plain) = (block.state, block.results == 0 && block.params == 0);
+                if self.reachable && plain {
+                    self.decide(index, 0);
+                }
+                around = plain && label_state != NONE && self.covers(state, label_state);
+                if self.reachable {
+                    if around {
                         self.conform(index, 0);
-                    }
-                    self.begin_else(index, otherwise, state);
-                } else {
-                    if self.reachable {
+                    } else {
                         self.leave_to(index);
                     }
-                    self.begin_else(index, otherwise, state);
                 }
+                self.begin_else(index, otherwise, state);
             }
             Kind::Block | Kind::Else => {}
         }
         let block = &self.blocks[index];
         let (height, results, ty) = (block.height as usize, block.results as usize, block.ty);
-        if let Some(label) = block.label {
+        let label = block.label;
+        if label.is_some() || around {
             if self.reachable {
                 self.decide(index, results);
                 self.conform(index, results);
@@ -578,7 +600,9 @@ impl<A: Assembler> Function<'_, A> {
             let state = self.blocks[index].state;
             self.forget(height);
             self.assume(state);
-            self.masm.bind(label);
+            if let Some(label) = label {
+                self.masm.bind(label);
+            }
             let result = self.states[state as usize].result;
             let module = self.module;
             let types = ty.map(|ty| module.block_type(ty));
@@ -732,32 +756,9 @@ impl<A: Assembler> Function<'_, A> {
 
     /// Returns the values on top of the stack, which stay known.
     fn emit_return(&mut self, from: Returning) {
-        let types = &self.func_type.results;
-        let locations = convention::results(
-            self.plan.layout.target().architecture,
-            types.iter().map(|ty| Representation::of(*ty)),
-        );
-        let start = self.stack.len() - types.len();
-        if locations.overflow > 0 {
-            self.load_stack_object(A::SCRATCH_2);
-        }
-        let mut moves: Vec<(Entry, Reg)> = Vec::with_capacity(types.len().min(16));
-        for (i, location) in locations.locations.iter().enumerate() {
-            let entry = self.stack[start + i];
-            match *location {
-                Location::Overflow(slot) => {
-                    let mem = self.overflow(A::SCRATCH_2, slot);
-                    self.store_value(entry, mem);
-                }
-                Location::Integer(number) => {
-                    moves.push((entry, A::INT_RESULTS[number as usize]));
-                }
-                Location::Vector(number) | Location::Float(number) => {
-                    moves.push((entry, Reg::vector(number)));
-                }
-            }
-        }
-        self.move_all(&moves);
+        let start = self.stack.len() - self.func_type.results.len();
+        let architecture = self.plan.layout.target().architecture;
+        self.pass_values(start, Assigner::results(architecture), A::INT_RESULTS);
         if let Returning::Anywhere = from {
             let epilogue = self.epilogue;
             self.masm.jump(epilogue);
@@ -770,19 +771,18 @@ impl<A: Assembler> Function<'_, A> {
     }
 
     /// Follows the nesting of unreachable code.
-    pub(super) fn skip(&mut self, operator: &Operator<'_>) -> Step {
-        match operator {
-            Operator::Block { .. } | Operator::If { .. } | Operator::TryTable { .. } => {
-                self.skipped += 1
-            }
-            Operator::Loop { .. } => {
+    pub(super) fn skip(&mut self, nesting: Nesting) -> Step {
+        match nesting {
+            Nesting::Same => {}
+            Nesting::Block => self.skipped += 1,
+            Nesting::Loop => {
                 self.skipped += 1;
                 self.loops += 1;
             }
-            Operator::End if self.skipped > 0 => self.skipped -= 1,
-            Operator::End => self.end()?,
-            Operator::Else if self.skipped == 0 => self.else_()?,
-            _ => {}
+            Nesting::End if self.skipped > 0 => self.skipped -= 1,
+            Nesting::End => self.end()?,
+            Nesting::Else if self.skipped == 0 => self.else_()?,
+            Nesting::Else => {}
         }
         Ok(())
     }

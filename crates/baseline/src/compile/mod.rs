@@ -31,6 +31,7 @@ mod call;
 mod control;
 mod memory;
 mod simd;
+mod skip;
 mod state;
 mod table;
 mod visit;
@@ -141,6 +142,7 @@ pub(crate) struct Workspace<A> {
     locals: Vec<Local>,
     blocks: Vec<Block>,
     states: Vec<State>,
+    free_states: Vec<u32>,
 }
 
 impl<A: Assembler> Workspace<A> {
@@ -149,6 +151,7 @@ impl<A: Assembler> Workspace<A> {
         self.masm.capacity() < 1 << 20
             && self.locals.capacity() < 1 << 12
             && self.blocks.capacity() < 1 << 12
+            && self.states.capacity() < 1 << 12
             && self.stack.capacity() < 1 << 12
     }
 }
@@ -189,7 +192,10 @@ pub(crate) struct Function<'a, A> {
     turn: u32,
 
     blocks: Vec<Block>,
+    /// Those of open blocks, and some that are free: from `states_used` on, and
+    /// those that are listed.
     states: Vec<State>,
+    states_used: usize,
     free_states: Vec<u32>,
     reachable: bool,
     skipped: u32,
@@ -312,7 +318,8 @@ fn run<A: Assembler>(
         turn: 0,
         blocks: std::mem::take(&mut workspace.blocks),
         states: std::mem::take(&mut workspace.states),
-        free_states: Vec::new(),
+        states_used: 0,
+        free_states: std::mem::take(&mut workspace.free_states),
         reachable: true,
         skipped: 0,
         loops: 0,
@@ -329,7 +336,7 @@ fn run<A: Assembler>(
     function.stack.clear();
     function.locals.clear();
     function.blocks.clear();
-    function.states.clear();
+    function.free_states.clear();
     let result = function.body(&body);
     *position = Some(function.position as usize);
     let result = match result {
@@ -344,7 +351,16 @@ fn run<A: Assembler>(
     workspace.locals = function.locals;
     workspace.blocks = function.blocks;
     workspace.states = function.states;
+    workspace.free_states = function.free_states;
     result
+}
+
+impl<A> wasmparser::FrameStack for Function<'_, A> {
+    fn current_frame(&self) -> Option<wasmparser::FrameKind> {
+        // Asked for whether there is one, and when there is an `else`; the body
+        // is valid.
+        (!self.blocks.is_empty()).then_some(wasmparser::FrameKind::If)
+    }
 }
 
 impl<'a, A: Assembler> Function<'a, A> {
@@ -370,37 +386,45 @@ impl<'a, A: Assembler> Function<'a, A> {
         self.blocks.push(Block::function());
         self.check_meters();
 
-        let mut reader = body.get_operators_reader()?;
+        let mut reader = body.get_binary_reader_for_operators()?;
+        let looks_at_opcodes = self.tunables.fuel || self.listing.is_some();
         while !reader.eof() {
-            let position = reader.original_position();
-            self.position = position as u32;
-            if self.reachable {
-                let opcode = self.bytes.get(position as usize).copied().unwrap_or(0);
-                // Only these can use a comparison that is still in the flags:
-                // `if`, `br_if`, `select`, `i32.eqz`.
-                if self.flags_pending && !matches!(opcode, 0x04 | 0x0d | 0x1b | 0x45) {
-                    self.settle_flags();
-                }
-                if self.tunables.fuel {
-                    self.fuel += tepui_abi::fuel::cost(opcode);
-                }
-                self.masm.notes().wasm_position = self.position;
-                if let Some(listing) = &mut self.listing {
-                    listing.push((self.masm.position(), self.position));
-                }
-                self.locked = 0;
-                reader.visit_operator(self)??;
-                self.assert_sound();
-                if self.stack.len() - self.settled > UNSETTLED {
-                    let upto = self.stack.len() - UNSETTLED / 2;
-                    self.settle_below(upto);
-                }
-            } else {
-                self.skip(&reader.read()?)?;
+            self.position = reader.original_position() as u32;
+            if !self.reachable {
+                self.skip(reader.visit_operator(&mut skip::Skipper)?)?;
+                continue;
+            }
+            if self.flags_pending || looks_at_opcodes {
+                self.before_operator();
+            }
+            self.masm.notes().wasm_position = self.position;
+            self.locked = 0;
+            reader.visit_operator(self)??;
+            self.assert_sound();
+            if self.stack.len() - self.settled > UNSETTLED {
+                let upto = self.stack.len() - UNSETTLED / 2;
+                self.settle_below(upto);
             }
         }
-        reader.finish()?;
+        reader.finish_expression(self)?;
         Ok(())
+    }
+
+    /// What is to be done before some instructions.
+    fn before_operator(&mut self) {
+        let opcode = self.bytes.get(self.position as usize).copied();
+        let opcode = opcode.unwrap_or(0);
+        // Only these can use a comparison that is still in the flags: `if`,
+        // `br_if`, `select`, `i32.eqz`.
+        if self.flags_pending && !matches!(opcode, 0x04 | 0x0d | 0x1b | 0x45) {
+            self.settle_flags();
+        }
+        if self.tunables.fuel {
+            self.fuel += tepui_abi::fuel::cost(opcode);
+        }
+        if let Some(listing) = &mut self.listing {
+            listing.push((self.masm.position(), self.position));
+        }
     }
 
     /// Keeps the base of memory 0 in its register when it never moves.

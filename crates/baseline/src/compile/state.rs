@@ -509,7 +509,7 @@ impl<A: Assembler> Function<'_, A> {
         }
     }
 
-    fn register_of(&self, entry: &Entry) -> Option<Reg> {
+    pub(super) fn register_of(&self, entry: &Entry) -> Option<Reg> {
         match entry.place {
             Place::Reg(reg) => Some(reg),
             Place::Local(local) => self.locals[local as usize].reg,
