@@ -179,41 +179,79 @@ pub fn results(
     assign(result_registers(architecture), values)
 }
 
-fn assign(registers: Registers, values: impl IntoIterator<Item = Representation>) -> Assignment {
-    let mut integers = 0;
-    let mut vectors = 0;
-    let mut floats = 0;
-    let mut overflow = 0;
-    let mut uses_vectors = false;
-    let mut take = |next: &mut u8, limit: u8, location: fn(u8) -> Location| {
+/// Assigns values to registers and overflow slots, one after the other: what
+/// [`parameters`] and [`results`] do, without a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Assigner {
+    free: Registers,
+    given: Registers,
+    overflow: u16,
+}
+
+impl Assigner {
+    /// For parameters.
+    pub const fn parameters(architecture: Architecture) -> Assigner {
+        Assigner::new(parameter_registers(architecture))
+    }
+
+    /// For results.
+    pub const fn results(architecture: Architecture) -> Assigner {
+        Assigner::new(result_registers(architecture))
+    }
+
+    const fn new(free: Registers) -> Assigner {
+        Assigner {
+            free,
+            given: Registers {
+                integers: 0,
+                vectors: 0,
+                floats: Some(0),
+            },
+            overflow: 0,
+        }
+    }
+
+    /// Where the next value travels.
+    #[inline]
+    pub fn assign(&mut self, value: Representation) -> Location {
+        let (next, limit, location): (_, _, fn(u8) -> Location) = match (value, self.free.floats) {
+            (Representation::I32 | Representation::I64 | Representation::Pointer, _) => (
+                &mut self.given.integers,
+                self.free.integers,
+                Location::Integer,
+            ),
+            (Representation::F32 | Representation::F64, Some(floats)) => {
+                (self.given.floats.get_or_insert(0), floats, Location::Float)
+            }
+            _ => (&mut self.given.vectors, self.free.vectors, Location::Vector),
+        };
         if *next < limit {
             *next += 1;
             location(*next - 1)
         } else {
-            overflow += 1;
-            Location::Overflow(overflow - 1)
+            self.overflow += 1;
+            Location::Overflow(self.overflow - 1)
         }
-    };
-    let locations = values
+    }
+
+    /// Overflow slots used so far.
+    pub const fn overflow(&self) -> u16 {
+        self.overflow
+    }
+}
+
+fn assign(registers: Registers, values: impl IntoIterator<Item = Representation>) -> Assignment {
+    let mut assigner = Assigner::new(registers);
+    let locations: Vec<Location> = values
         .into_iter()
-        .map(|value| {
-            let location = match value {
-                Representation::I32 | Representation::I64 | Representation::Pointer => {
-                    take(&mut integers, registers.integers, Location::Integer)
-                }
-                Representation::F32 | Representation::F64 if registers.floats.is_some() => {
-                    take(&mut floats, registers.floats.unwrap_or(0), Location::Float)
-                }
-                _ => take(&mut vectors, registers.vectors, Location::Vector),
-            };
-            uses_vectors |= matches!(location, Location::Vector(_) | Location::Float(_));
-            location
-        })
+        .map(|value| assigner.assign(value))
         .collect();
     Assignment {
+        uses_vectors: locations
+            .iter()
+            .any(|location| matches!(location, Location::Vector(_) | Location::Float(_))),
         locations,
-        overflow,
-        uses_vectors,
+        overflow: assigner.overflow,
     }
 }
 

@@ -18,7 +18,7 @@ use tepui_abi::{FunctionInput, Trap};
 use tepui_module::AssignedLocals;
 
 use super::skip::Nesting;
-use super::{Entry, Function, Owner, Place, Step, Stop, is_float};
+use super::{Function, Owner, Place, Step, Stop, is_float};
 use crate::masm::{Assembler, Condition, IntCc, Label, Mem, Size, Src};
 use crate::reg::{Reg, each};
 

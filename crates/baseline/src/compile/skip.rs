@@ -1,10 +1,7 @@
 //! What does code that cannot be reached look like? Only its nesting counts:
 //! its instructions are decoded and forgotten.
 
-use wasmparser::{
-    BlockType, BrTable, FrameKind, FrameStack, HeapType, Ieee32, Ieee64, MemArg, Ordering, RefType,
-    ResumeTable, TryTable, V128, ValType, VisitOperator, VisitSimdOperator,
-};
+use wasmparser::{FrameKind, FrameStack, VisitOperator, VisitSimdOperator};
 
 /// What an instruction does to the nesting of blocks.
 #[derive(Clone, Copy, PartialEq, Eq)]
