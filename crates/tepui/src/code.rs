@@ -1,54 +1,34 @@
-//! Published code: which module, function and instruction an address belongs to.
-//!
-//! This file holds unsafe code: addresses are looked up by signal handlers.
+//! How are the functions of a module run? As code behind slots, or interpreted.
 
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::Arc;
+#[cfg(feature = "compiler")]
+use std::sync::Weak;
 
-use tepui_abi::{Plan, Target, Trap, Tunables};
-use tepui_image::CodeImage;
+use tepui_abi::{Plan, Target, Tunables};
 use tepui_module::DefinedFuncIndex;
-use tepui_native::code::{CodeAllocation, find_code};
-use tepui_native::slots::SlotTable;
-use tepui_native::stubs;
 
-use crate::backtrace::FrameInfo;
+use crate::Result;
+#[cfg(feature = "compiler")]
+use crate::compiled::code::Compiled;
 use crate::engine::Engine;
 use crate::module::ModuleInner;
+use crate::tier::Tier;
 use crate::vm::context::VmFuncRef;
-use crate::{Error, Result};
 
-/// How the functions of a module are run: their slots, and the code that the
-/// slots lead to.
-///
-/// Code comes in batches, each made by one compiler and published at once. A
-/// function whose slot leads to none of them is interpreted.
+/// How the functions of a module are run: as what compilers made of them, or by the
+/// interpreter.
 pub(crate) struct ModuleCode {
-    /// What was published, in that order; never removed.
-    batches: Mutex<Vec<Arc<CodeBatch>>>,
-    slots: SlotTable,
+    /// None where all functions are interpreted.
+    #[cfg(feature = "compiler")]
+    compiled: Option<Compiled>,
     plan: Plan,
-    module: Weak<ModuleInner>,
     #[cfg(feature = "interpreter")]
     interpreted: Option<tepui_interpreter::ModuleCode>,
 }
 
-/// Code that was published at once, with its tables. The address table leads
-/// here.
-struct CodeBatch {
-    // Dropped first: unregisters the addresses that lead here.
-    allocation: Option<CodeAllocation>,
-    image: CodeImage,
-    module: Weak<ModuleInner>,
-}
-
-/// What a slot holds whose function has no code.
-fn no_code() -> *const u8 {
-    stubs::leave_slot as *const u8
-}
-
 impl ModuleCode {
-    /// The slots of the functions of `module`, none of which has code. They are
-    /// interpreted if the engine has the interpreter.
+    /// The functions of `module`, none of which has code. They are interpreted if
+    /// the engine has the interpreter.
     ///
     /// # Errors
     ///
@@ -60,70 +40,23 @@ impl ModuleCode {
     ) -> Result<ModuleCode> {
         let decoded = module.module();
         let plan = Plan::new(decoded, TARGET, tunables);
-        let functions = decoded.defined_function_count();
+        #[cfg(feature = "compiler")]
+        let compiled = if Tier::COMPILERS.into_iter().any(|tier| engine.uses(tier)) {
+            let functions = decoded.defined_function_count();
+            let module: Weak<ModuleInner> = Arc::downgrade(module);
+            Some(Compiled::new(engine, module, functions)?)
+        } else {
+            None
+        };
         Ok(ModuleCode {
-            batches: Mutex::new(Vec::new()),
-            slots: SlotTable::new(engine.code_region()?, functions, no_code())
-                .map_err(no_memory)?,
+            #[cfg(feature = "compiler")]
+            compiled,
             #[cfg(feature = "interpreter")]
             interpreted: engine
-                .uses(crate::tier::Tier::Interpreter)
+                .uses(Tier::Interpreter)
                 .then(|| tepui_interpreter::ModuleCode::new(decoded, &plan, tunables)),
             plan,
-            module: Arc::downgrade(module),
         })
-    }
-
-    /// Copies the text of `image` into executable memory and points the slots of
-    /// its functions there. Functions may be running meanwhile: later calls of
-    /// them enter the new code.
-    ///
-    /// # Errors
-    ///
-    /// When memory for code cannot be had.
-    pub(crate) fn publish(&self, engine: &Engine, mut image: CodeImage) -> Result<()> {
-        let text_bytes = image.text().len();
-        let allocation = if text_bytes == 0 {
-            None
-        } else {
-            let allocation = engine
-                .code_region()?
-                .allocate(text_bytes)
-                .map_err(no_memory)?;
-            // SAFETY: nobody knows the allocation yet.
-            unsafe {
-                allocation
-                    .write(0..allocation.len(), |bytes| {
-                        bytes[..text_bytes].copy_from_slice(image.text());
-                        trap_fill(&mut bytes[text_bytes..]);
-                    })
-                    .map_err(no_memory)?;
-            }
-            Some(allocation)
-        };
-        image.release_text();
-        let batch = Arc::new(CodeBatch {
-            allocation,
-            image,
-            module: self.module.clone(),
-        });
-        // Kept before anybody can enter it.
-        self.batches().push(batch.clone());
-        if let Some(allocation) = &batch.allocation {
-            allocation.register(Arc::as_ptr(&batch).cast());
-            for record in batch.image.functions() {
-                let entry = allocation.base().wrapping_add(record.start as usize);
-                self.slots.store(record.function.as_u32(), entry);
-            }
-        }
-        Ok(())
-    }
-
-    fn batches(&self) -> MutexGuard<'_, Vec<Arc<CodeBatch>>> {
-        // Batches are only ever added, each in one step.
-        self.batches
-            .lock()
-            .unwrap_or_else(|poison| poison.into_inner())
     }
 
     /// The functions as the interpreter knows them, if any may be interpreted.
@@ -132,33 +65,34 @@ impl ModuleCode {
         self.interpreted.as_ref()
     }
 
-    /// Whether calls of a function are interpreted, now.
+    /// Where a function has code, now.
     #[cfg(feature = "interpreter")]
-    pub(crate) fn is_interpreted(&self, function: DefinedFuncIndex) -> bool {
-        self.interpreted.is_some() && self.slots.load(function.as_u32()) == no_code()
+    pub(crate) fn entry(&self, function: DefinedFuncIndex) -> Option<*const u8> {
+        #[cfg(feature = "compiler")]
+        if let Some(compiled) = &self.compiled {
+            return compiled.entry(function);
+        }
+        let _ = function;
+        None
     }
 
-    /// The code with its text, as it was before it was published; `None` unless
-    /// it was published in one batch.
-    pub(crate) fn to_image(&self) -> Option<CodeImage> {
-        let batches = self.batches();
-        let [batch] = &batches[..] else { return None };
-        let mut image = batch.image.clone();
-        if let Some(allocation) = &batch.allocation {
-            let length = image.text_len() as usize;
-            // SAFETY: published code is readable and never changes.
-            let text = unsafe { std::slice::from_raw_parts(allocation.base(), length) };
-            image.restore_text(text.to_vec());
-        }
-        Some(image)
+    /// The slots and the code behind them, where a compiler is among the tiers.
+    #[cfg(feature = "compiler")]
+    pub(crate) fn compiled(&self) -> Option<&Compiled> {
+        self.compiled.as_ref()
     }
 
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    pub(crate) fn slots(&self) -> &SlotTable {
-        &self.slots
+    /// Where the slot stubs begin; null where no function has one.
+    pub(crate) fn stub_base(&self) -> *const u8 {
+        #[cfg(feature = "compiler")]
+        if let Some(compiled) = &self.compiled {
+            return compiled.slots().stub_base();
+        }
+        std::ptr::null()
     }
 
     /// A function reference to a defined function, for a context.
@@ -169,60 +103,23 @@ impl ModuleCode {
         context: *mut u8,
     ) -> VmFuncRef {
         VmFuncRef {
-            code: self.slots.stub(function.as_u32()),
+            code: self.stub(function),
             context,
             type_id,
             function: function.as_u32(),
         }
     }
-}
 
-fn no_memory(error: std::io::Error) -> Error {
-    Error::new(error).context("cannot get memory for code")
-}
-
-/// Fills what is left of an allocation with instructions that trap.
-fn trap_fill(bytes: &mut [u8]) {
-    let byte = if cfg!(target_arch = "x86_64") {
-        0xcc
-    } else {
-        0
-    };
-    bytes.fill(byte);
-}
-
-/// The trap that a fault of the instruction at `offset` means. Called by signal
-/// handlers: takes no lock and allocates nothing.
-///
-/// # Safety
-///
-/// `owner` is what published code was registered with, and that code is
-/// running.
-pub(crate) unsafe fn trap_at(owner: *const (), offset: usize) -> Option<Trap> {
-    // SAFETY: running code is kept alive by its store.
-    let batch = unsafe { &*owner.cast::<CodeBatch>() };
-    batch.image.trap_at(u32::try_from(offset).ok()?)
-}
-
-/// The Wasm frame whose instruction is at `pc`.
-pub(crate) fn frame_at(pc: usize) -> Option<FrameInfo> {
-    let found = find_code(pc)?;
-    // SAFETY: only `ModuleCode::publish` registers code, and frames on the stack
-    // of a store keep their code alive.
-    let batch = unsafe { found.owner.cast::<CodeBatch>().as_ref()? };
-    let module = batch.module.upgrade()?;
-    let offset = u32::try_from(pc.checked_sub(found.base as usize)?).ok()?;
-    let record = batch.image.function_at(offset)?;
-    let function = module.module().func_index(record.function);
-    let body = module.module().body(record.function).range();
-    let position = batch.image.position_at(offset);
-    Some(FrameInfo::new(
-        module.name(),
-        function.as_u32(),
-        module.function_name(function),
-        position.map(|position| position as usize),
-        body.start,
-    ))
+    /// The slot stub of a function; null where it has none, and nobody calls it
+    /// there.
+    fn stub(&self, function: DefinedFuncIndex) -> *const u8 {
+        #[cfg(feature = "compiler")]
+        if let Some(compiled) = &self.compiled {
+            return compiled.slots().stub(function.as_u32());
+        }
+        let _ = function;
+        std::ptr::null()
+    }
 }
 
 /// The layout that images of this host are made for.

@@ -17,7 +17,8 @@ use crate::Result;
 pub enum Strategy {
     /// The interpreter.
     Interpreter,
-    /// The one-pass compiler, over whole modules: x86-64, except on Windows.
+    /// The one-pass compiler, over whole modules: x86-64 and aarch64, except on
+    /// Windows.
     Baseline,
     /// The optimizing compiler, over whole modules.
     Optimizing,
@@ -46,8 +47,13 @@ impl Strategy {
     pub const AVAILABLE: &'static [Strategy] = &[
         #[cfg(feature = "interpreter")]
         Strategy::Interpreter,
-        #[cfg(all(target_arch = "x86_64", not(windows)))]
+        #[cfg(all(
+            feature = "baseline",
+            any(target_arch = "x86_64", target_arch = "aarch64"),
+            not(windows)
+        ))]
         Strategy::Baseline,
+        #[cfg(feature = "optimizing")]
         Strategy::Optimizing,
     ];
 
@@ -164,7 +170,10 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            strategy: Strategy::Optimizing,
+            strategy: Strategy::AVAILABLE
+                .last()
+                .copied()
+                .unwrap_or(Strategy::Optimizing),
             features: Features::default(),
             consume_fuel: false,
             epoch_interruption: false,

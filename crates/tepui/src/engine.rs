@@ -1,23 +1,24 @@
-//! Engines: a configuration, its compiler, its types, its memory for code.
+//! Engines: a configuration, its canonical types, its compilers.
 
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tepui_abi::{Compiler, Tunables};
-use tepui_baseline::{Baseline, CpuFeatures};
+use tepui_abi::Tunables;
 use tepui_module::{Features, RecGroup, TypeId, TypeLookup, TypeRegistry};
-use tepui_native::code::CodeRegion;
 use tepui_native::memory::{Reservation, page_size};
+#[cfg(feature = "interpreter")]
 use tepui_native::signals;
-use tepui_optimizing::{Optimizing, Processor, Verifier};
 
-use crate::config::{Config, OptLevel, Progress, Strategy};
+#[cfg(feature = "compiler")]
+use crate::compiled::compilers::Compilers;
+#[cfg(feature = "compiler")]
+use crate::config::Progress;
+use crate::config::{Config, Strategy};
 use crate::tier::Tier;
 use crate::types::FuncType;
-use crate::vm::call::on_trap;
-use crate::{Error, Module, Result, code};
+use crate::{Error, Result};
 
 /// The environment of compilation and execution: configuration, compiler,
 /// canonical types, memory for code.
@@ -33,24 +34,11 @@ pub struct Engine {
 struct EngineInner {
     config: Config,
     types: RwLock<TypeRegistry>,
-    baseline: Compilers,
-    optimizing: Compilers,
+    #[cfg(feature = "compiler")]
+    compilers: Compilers,
     tunables: Tunables,
-    code: OnceLock<CodeRegion>,
     epoch: AtomicU64,
 }
-
-/// The compilers of one tier, made when first needed.
-#[derive(Default)]
-struct Compilers {
-    /// For memories with guard pages.
-    guarded: OnceLock<Box<dyn Compiler>>,
-    /// For memories that are checked explicitly.
-    checked: OnceLock<Box<dyn Compiler>>,
-}
-
-/// Stands before the proposals in the fingerprint of an image.
-const FEATURES: &str = "; proposals ";
 
 /// Under which style of memory access code is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +64,15 @@ impl Engine {
                 available.join(", ")
             )));
         }
-        // SAFETY: `trap_at` only reads what is kept alive by running code, and
-        // `on_trap` follows the contract of the trap stub.
-        unsafe { signals::install(lookup, on_trap) }
+        #[cfg(feature = "compiler")]
+        crate::compiled::install_signal_handlers()?;
+        // Guards of memories are of use where somebody hears of faults.
+        #[cfg(not(feature = "interpreter"))]
+        let has_guards = true;
+        #[cfg(feature = "interpreter")]
+        // SAFETY: the interpreter's landings expect the registers of its own
+        // handlers, which is where it looks instructions up.
+        let has_guards = unsafe { signals::install_landing(tepui_interpreter::fault_landing) }
             .map_err(|error| Error::new(error).context("cannot install signal handlers"))?;
 
         let tunables = Tunables {
@@ -90,7 +84,7 @@ impl Engine {
             spectre: config.spectre,
             deterministic: config.deterministic,
         };
-        let tunables = if can_reserve(&tunables) {
+        let tunables = if has_guards && can_reserve(&tunables) {
             tunables
         } else {
             tunables.checked()
@@ -99,14 +93,14 @@ impl Engine {
             inner: Arc::new(EngineInner {
                 config: config.clone(),
                 types: RwLock::new(TypeRegistry::new()),
-                baseline: Compilers::default(),
-                optimizing: Compilers::default(),
+                #[cfg(feature = "compiler")]
+                compilers: Compilers::default(),
                 tunables,
-                code: OnceLock::new(),
                 epoch: AtomicU64::new(0),
             }),
         };
         // Made at once, so that what is missing is said here.
+        #[cfg(feature = "compiler")]
         for tier in Tier::COMPILERS {
             if engine.uses(tier) {
                 engine.compiler(tier, engine.preferred())?;
@@ -137,26 +131,6 @@ impl Engine {
         self.inner.epoch.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Compiles `bytes` and returns an image that
-    /// [`Module::deserialize`] loads without compiling.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Module::new`].
-    pub fn precompile_module(&self, bytes: &[u8]) -> Result<Vec<u8>> {
-        Module::precompile(self, bytes, None)
-    }
-
-    /// [`Engine::precompile_module`] with an authentication tag under `key`,
-    /// for [`Module::deserialize_authenticated`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`Module::new`].
-    pub fn precompile_module_authenticated(&self, bytes: &[u8], key: &[u8; 32]) -> Result<Vec<u8>> {
-        Module::precompile(self, bytes, Some(key))
-    }
-
     /// An error when the engine compiles for another machine.
     pub(crate) fn check_runnable(&self) -> Result<()> {
         match self.inner.config.target {
@@ -168,58 +142,12 @@ impl Engine {
         }
     }
 
-    /// What images of this engine are made with: the compiler, and the proposals
-    /// that their bodies were validated under.
-    pub(crate) fn image_fingerprint(&self, compiler: &dyn Compiler) -> String {
-        let features = self.features().bits();
-        format!("{}{FEATURES}{features:x}", compiler.fingerprint())
-    }
-
-    /// Whether an image with this fingerprint is one that this engine could have
-    /// made: by the same compiler, without proposals that are switched off here.
-    pub(crate) fn accepts_fingerprint(&self, compiler: &dyn Compiler, fingerprint: &str) -> bool {
-        let Some((theirs, features)) = fingerprint.rsplit_once(FEATURES) else {
-            return false;
-        };
-        theirs == compiler.fingerprint()
-            && u64::from_str_radix(features, 16)
-                .is_ok_and(|features| features & !self.features().bits() == 0)
-    }
-
     /// Whether there may be functions in this tier.
     pub(crate) fn uses(&self, tier: Tier) -> bool {
         match self.inner.config.strategy {
             Strategy::Mixed { .. } => Tier::available().any(|available| available == tier),
             strategy => strategy.tier() == Some(tier),
         }
-    }
-
-    /// The compiler of images.
-    ///
-    /// # Errors
-    ///
-    /// When the engine neither makes nor loads images.
-    pub(crate) fn image_compiler(&self) -> Result<&dyn Compiler> {
-        match self.inner.config.strategy.tier() {
-            Some(tier @ (Tier::Baseline | Tier::Optimizing)) => {
-                self.compiler(tier, self.preferred())
-            }
-            Some(Tier::Interpreter) => Err(Error::msg(
-                "this engine interprets: it neither makes nor loads images",
-            )),
-            None => Err(Error::msg(
-                "this engine runs functions in several tiers: it neither makes nor loads images",
-            )),
-        }
-    }
-
-    /// A text that names everything on which compatibility of images depends.
-    ///
-    /// # Errors
-    ///
-    /// When the engine neither makes nor loads images.
-    pub fn compatibility(&self) -> Result<String> {
-        Ok(self.image_fingerprint(self.image_compiler()?))
     }
 
     pub(crate) fn current_epoch(&self) -> u64 {
@@ -238,6 +166,7 @@ impl Engine {
         self.inner.config.wasm_backtrace
     }
 
+    #[cfg(feature = "compiler")]
     pub(crate) fn progress(&self) -> Option<&Progress> {
         self.inner.config.progress.as_ref()
     }
@@ -256,31 +185,15 @@ impl Engine {
         }
     }
 
-    /// The compiler of a tier for a variant.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be made for this machine.
-    pub(crate) fn compiler(&self, tier: Tier, variant: Variant) -> Result<&dyn Compiler> {
-        let compilers = match tier {
-            Tier::Interpreter => return Err(Error::msg("the interpreter does not compile")),
-            Tier::Baseline => &self.inner.baseline,
-            Tier::Optimizing => &self.inner.optimizing,
-        };
-        let cell = match self.existing(variant) {
-            Variant::Guarded => &compilers.guarded,
-            Variant::Checked => &compilers.checked,
-        };
-        if let Some(compiler) = cell.get() {
-            return Ok(&**compiler);
-        }
-        let compiler = compiler(&self.inner.config, tier, self.tunables_of(variant))?;
-        Ok(&**cell.get_or_init(|| compiler))
+    /// The compilers, and their memory for code.
+    #[cfg(feature = "compiler")]
+    pub(crate) fn compilers(&self) -> &Compilers {
+        &self.inner.compilers
     }
 
     /// The variant that stands for this one: without guarded memories there is
     /// only the other.
-    fn existing(&self, variant: Variant) -> Variant {
+    pub(crate) fn existing(&self, variant: Variant) -> Variant {
         match self.preferred() {
             Variant::Guarded => variant,
             Variant::Checked => Variant::Checked,
@@ -302,20 +215,6 @@ impl Engine {
             .compile_threads
             .or_else(|| std::thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN)
-    }
-
-    /// The engine's memory for code, reserved when first asked for.
-    ///
-    /// # Errors
-    ///
-    /// When the system refuses it.
-    pub(crate) fn code_region(&self) -> Result<&CodeRegion> {
-        if let Some(region) = self.inner.code.get() {
-            return Ok(region);
-        }
-        let region = CodeRegion::new()
-            .map_err(|error| Error::new(error).context("cannot reserve memory for code"))?;
-        Ok(self.inner.code.get_or_init(|| region))
     }
 
     /// The canonical types, for reading.
@@ -370,39 +269,6 @@ impl fmt::Debug for Engine {
     }
 }
 
-fn compiler(config: &Config, tier: Tier, tunables: Tunables) -> Result<Box<dyn Compiler>> {
-    let opt_level = match config.opt_level {
-        OptLevel::None => tepui_optimizing::OptLevel::None,
-        OptLevel::Speed => tepui_optimizing::OptLevel::Speed,
-        OptLevel::SpeedAndSize => tepui_optimizing::OptLevel::SpeedAndSize,
-    };
-    let verifier = if config.verify {
-        Verifier::On
-    } else {
-        Verifier::Off
-    };
-    let host = tepui_abi::Target::host();
-    let target = config.target.unwrap_or(host);
-    if tier == Tier::Baseline {
-        let compiler = if target == host {
-            let compiler = Baseline::host(tunables)?;
-            compiler.check_host().map_err(Error::msg)?;
-            compiler
-        } else {
-            Baseline::new(target, CpuFeatures::LEAST, tunables)?
-        };
-        return Ok(Box::new(compiler));
-    }
-    if target != host {
-        let processor = Processor::BASELINE;
-        let compiler = Optimizing::new(target, &processor, tunables, opt_level, verifier)?;
-        return Ok(Box::new(compiler));
-    }
-    let compiler = Optimizing::new(host, &Processor::Host, tunables, opt_level, verifier)?;
-    compiler.check_host().map_err(Error::msg)?;
-    Ok(Box::new(compiler))
-}
-
 /// Whether the system grants the address space of one guarded memory.
 fn can_reserve(tunables: &Tunables) -> bool {
     if tunables.memory_reservation < 4 << 30 {
@@ -413,12 +279,4 @@ fn can_reserve(tunables: &Tunables) -> bool {
         .checked_add(tunables.memory_guard)
         .and_then(|bytes| usize::try_from(bytes).ok())
         .is_some_and(|bytes| Reservation::new(bytes).is_ok())
-}
-
-/// What the signal handler asks of published code: `owner` is what it was
-/// registered with, and it is running.
-fn lookup(owner: *const (), offset: usize) -> Option<u8> {
-    // SAFETY: only `ModuleCode` registers code, and running code is kept alive
-    // by the store that runs it.
-    unsafe { code::trap_at(owner, offset) }.map(tepui_abi::Trap::code)
 }

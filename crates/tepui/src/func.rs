@@ -11,19 +11,24 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use tepui_abi::convention::Representation;
+#[cfg(feature = "compiler")]
 use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_module::TypeId;
 
-use crate::host::{
-    Entry, HostFunc, classes, overflow_of, register_classes, run_host, run_host_direct, status,
-};
+use crate::host::{Entry, HostFunc, run_host};
+#[cfg(feature = "compiler")]
+use crate::host::{classes, overflow_of, register_classes, run_host_direct, status};
 use crate::store::{StoreId, StoreOpaque};
 use crate::types::{FuncType, HeapType, RefType, ValType};
 use crate::values::{ExternRef, Rooted, V128};
 use crate::vm::call;
-use crate::vm::context::{VmFuncRef, VmHostContext, VmStack};
+#[cfg(feature = "compiler")]
+use crate::vm::context::VmStack;
+use crate::vm::context::{VmFuncRef, VmHostContext};
 use crate::vm::instance::VmInstance;
-use crate::vm::transfer::{Cursor, PARAMETERS, Places, RESULTS, Slots};
+#[cfg(feature = "compiler")]
+use crate::vm::transfer::{Cursor, RESULTS};
+use crate::vm::transfer::{PARAMETERS, Places, Slots};
 use crate::{
     AsContext, AsContextMut, Engine, Error, Extern, Result, StoreContext, StoreContextMut, Val,
 };
@@ -209,11 +214,11 @@ impl Func {
         // SAFETY: the function is the store's, and the parameters were checked
         // against its type.
         unsafe {
-            if call::takes_slots(self.raw) {
-                self.call_slots(store, &ty, params, results)
-            } else {
-                self.call_image(store, &ty, params, results)
+            #[cfg(feature = "compiler")]
+            if !call::takes_slots(self.raw) {
+                return self.call_image(store, &ty, params, results);
             }
+            self.call_slots(store, &ty, params, results)
         }
     }
 
@@ -261,6 +266,7 @@ impl Func {
     /// # Safety
     ///
     /// As for [`Func::call_slots`].
+    #[cfg(feature = "compiler")]
     unsafe fn call_image(
         &self,
         store: &mut StoreOpaque,
@@ -317,6 +323,7 @@ const FEW_VALUES: usize = 8;
 const MOST_VALUES: usize = 17;
 
 /// The overflow area of the stack that `store` runs on.
+#[cfg(feature = "compiler")]
 #[inline(always)]
 fn running_overflow(store: &StoreOpaque) -> *mut crate::vm::context::OverflowSlot {
     // SAFETY: the store context and its stack live as long as the store.
@@ -371,11 +378,11 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
         params.check_store(store)?;
         // SAFETY: the type was checked when `self` was made, the store just now.
         unsafe {
-            if call::takes_slots(self.func.raw) {
-                self.call_slots(store, params)
-            } else {
-                self.call_image(store, params)
+            #[cfg(feature = "compiler")]
+            if !call::takes_slots(self.func.raw) {
+                return self.call_image(store, params);
             }
+            self.call_slots(store, params)
         }
     }
 
@@ -403,6 +410,7 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
     /// # Safety
     ///
     /// As for [`TypedFunc::call_slots`].
+    #[cfg(feature = "compiler")]
     #[inline]
     unsafe fn call_image(&self, store: &mut StoreOpaque, params: Params) -> Result<Results> {
         let mut image = MaybeUninit::<RegisterImage>::uninit();
@@ -950,6 +958,7 @@ macro_rules! closures {
                     unsafe { run_host::<T, _>(callee, caller, body) }
                 }
 
+                #[cfg(feature = "compiler")]
                 unsafe extern "C" fn entry<T, F, $($name,)* R>(
                     callee: *mut u8,
                     caller: *mut u8,
@@ -992,6 +1001,7 @@ macro_rules! closures {
                     }
                 }
 
+                #[cfg(feature = "compiler")]
                 #[allow(non_snake_case, reason = "one name for the type and its value")]
                 unsafe extern "C" fn direct<T, F, $($name,)* R>(
                     callee: *mut u8,
@@ -1022,16 +1032,20 @@ macro_rules! closures {
                 }
 
                 let ty = typed_host::<($($name,)*), R::Values>(engine);
+                #[cfg(feature = "compiler")]
                 let fits = const {
                     tepui_native::NATIVE_CODE
                         && <($($name,)*) as WasmParams>::DIRECT_PARAMETERS
                         && R::Values::DIRECT_RESULT
                 };
+                #[cfg(feature = "compiler")]
                 let entry = if fits {
                     Entry::Direct(direct::<T, F, $($name,)* R> as *const u8)
                 } else {
                     Entry::Image(entry::<T, F, $($name,)* R>)
                 };
+                #[cfg(not(feature = "compiler"))]
+                let entry = Entry;
                 let slots = slots::<T, F, $($name,)* R>;
                 // SAFETY: the entries belong to the closure and the type.
                 unsafe { HostFunc::new(ty, entry, slots, Box::new(self)) }

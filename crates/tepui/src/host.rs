@@ -7,21 +7,30 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+#[cfg(feature = "compiler")]
 use tepui_abi::Target;
+#[cfg(feature = "compiler")]
 use tepui_abi::convention::{self, Location, Representation};
+#[cfg(feature = "compiler")]
 use tepui_abi::image::{LeaveStatus, RegisterImage};
+#[cfg(feature = "compiler")]
 use tepui_native::stubs::{
     RegisterClasses, leave, leave_direct, leave_few, leave_few_integers, leave_integers,
 };
 
 use crate::store::{StoreInner, StoreOpaque, Unwind};
-use crate::vm::context::{HostEntry, SlotsEntry, VmHostContext, VmStack};
-use crate::vm::transfer::{Cursor, PARAMETERS, Places, RESULTS, Slots};
+#[cfg(feature = "compiler")]
+use crate::vm::context::{HostEntry, VmStack};
+use crate::vm::context::{SlotsEntry, VmHostContext};
+#[cfg(feature = "compiler")]
+use crate::vm::transfer::{Cursor, PARAMETERS, RESULTS};
+use crate::vm::transfer::{Places, Slots};
 use crate::{Caller, Engine, Error, FuncType, Result, Val};
 
 /// A host function, not yet bound to a store.
 pub(crate) struct HostFunc {
     ty: FuncType,
+    #[cfg(feature = "compiler")]
     entry: Entry,
     slots: SlotsEntry,
     closure: Box<dyn Any + Send + Sync>,
@@ -33,7 +42,13 @@ unsafe impl Send for HostFunc {}
 // SAFETY: as above.
 unsafe impl Sync for HostFunc {}
 
+/// What a *leave* stub calls, in builds where there is code to leave.
+#[cfg(not(feature = "compiler"))]
+#[derive(Clone, Copy)]
+pub(crate) struct Entry;
+
 /// What a *leave* stub calls.
+#[cfg(feature = "compiler")]
 #[derive(Clone, Copy)]
 pub(crate) enum Entry {
     /// A function that reads parameters from an image, for `leave`.
@@ -56,12 +71,16 @@ impl HostFunc {
         slots: SlotsEntry,
         closure: Box<dyn Any + Send + Sync>,
     ) -> Arc<HostFunc> {
+        #[cfg(feature = "compiler")]
         let leave = match entry {
             Entry::Direct(_) => leave_direct as *const u8,
             Entry::Image(_) => leave_for(&ty),
         };
+        #[cfg(not(feature = "compiler"))]
+        let (Entry, leave) = (entry, std::ptr::null());
         Arc::new(HostFunc {
             ty,
+            #[cfg(feature = "compiler")]
             entry,
             slots,
             closure,
@@ -80,7 +99,10 @@ impl HostFunc {
         unsafe {
             HostFunc::new(
                 ty,
+                #[cfg(feature = "compiler")]
                 Entry::Image(dynamic_entry::<T>),
+                #[cfg(not(feature = "compiler"))]
+                Entry,
                 dynamic_slots::<T>,
                 Box::new(closure),
             )
@@ -99,12 +121,15 @@ impl HostFunc {
         self.ty.type_id().as_u32()
     }
 
-    /// The address of what the stub calls.
+    /// The address of what the stub calls; null where there is none.
     pub(crate) fn entry(&self) -> *const u8 {
+        #[cfg(feature = "compiler")]
         match self.entry {
             Entry::Image(entry) => entry as *const u8,
             Entry::Direct(entry) => entry,
         }
+        #[cfg(not(feature = "compiler"))]
+        std::ptr::null()
     }
 
     /// What is called without a stub.
@@ -112,7 +137,7 @@ impl HostFunc {
         self.slots
     }
 
-    /// The stub that joins generated code to this function.
+    /// The stub that joins generated code to this function; null where there is none.
     pub(crate) fn leave_stub(&self) -> *const u8 {
         self.leave
     }
@@ -124,12 +149,14 @@ impl HostFunc {
 }
 
 /// Which registers a signature uses.
+#[cfg(feature = "compiler")]
 struct Usage {
     vector_parameters: usize,
     vector_results: usize,
     integer_results: usize,
 }
 
+#[cfg(feature = "compiler")]
 impl Usage {
     fn of(ty: &FuncType) -> Usage {
         let architecture = Target::host().architecture;
@@ -158,6 +185,7 @@ impl Usage {
 }
 
 /// Which registers *enter* has to move for a function of this type.
+#[cfg(feature = "compiler")]
 pub(crate) fn register_classes(ty: &FuncType) -> RegisterClasses {
     let usage = Usage::of(ty);
     classes(
@@ -169,6 +197,7 @@ pub(crate) fn register_classes(ty: &FuncType) -> RegisterClasses {
 
 /// The classes of a signature that uses vector registers for parameters and for
 /// results, or not, and has so many results of one class.
+#[cfg(feature = "compiler")]
 pub(crate) const fn classes(parameters: bool, results: bool, count: usize) -> RegisterClasses {
     match (parameters, results, count <= FEW) {
         (false, false, true) => RegisterClasses::FewIntegers,
@@ -181,9 +210,11 @@ pub(crate) const fn classes(parameters: bool, results: bool, count: usize) -> Re
 }
 
 /// How many values of a class the stubs for few move.
+#[cfg(feature = "compiler")]
 const FEW: usize = 3;
 
 /// The *leave* stub for a function of this type that reads an image.
+#[cfg(feature = "compiler")]
 fn leave_for(ty: &FuncType) -> *const u8 {
     let usage = Usage::of(ty);
     match register_classes(ty) {
@@ -238,6 +269,7 @@ pub(crate) unsafe fn run_host<T: 'static, R>(
 }
 
 /// What an entry answers *leave*, from what [`run_host`] gave.
+#[cfg(feature = "compiler")]
 #[inline(always)]
 pub(crate) fn status(ran: Option<()>) -> LeaveStatus {
     match ran {
@@ -252,6 +284,7 @@ pub(crate) fn status(ran: Option<()>) -> LeaveStatus {
 /// # Safety
 ///
 /// As for [`run_host`].
+#[cfg(feature = "compiler")]
 #[inline(always)]
 pub(crate) unsafe fn run_host_direct<T: 'static, R: Default>(
     callee: *mut u8,
@@ -272,6 +305,7 @@ pub(crate) unsafe fn run_host_direct<T: 'static, R: Default>(
 /// # Safety
 ///
 /// `callee` is a live context.
+#[cfg(feature = "compiler")]
 #[inline(always)]
 pub(crate) unsafe fn overflow_of(callee: *mut u8) -> *mut crate::vm::context::OverflowSlot {
     // SAFETY: every context leads to its store context, and that to the
@@ -336,6 +370,7 @@ unsafe fn run_dynamic<T: 'static>(
     unsafe { run_host::<T, _>(callee, caller, body) }
 }
 
+#[cfg(feature = "compiler")]
 unsafe extern "C" fn dynamic_entry<T: 'static>(
     callee: *mut u8,
     caller: *mut u8,

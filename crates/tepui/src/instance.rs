@@ -4,6 +4,7 @@
 
 use std::ptr::NonNull;
 
+#[cfg(feature = "compiler")]
 use tepui_abi::image::RegisterImage;
 use tepui_abi::{MemoryPlace, MemoryStyle, Trap};
 use tepui_module::{DataMode, DefinedFuncIndex, ElementMode, FuncIndex, TableInitializer};
@@ -17,7 +18,9 @@ use crate::module::Module;
 use crate::segments::{self, Evaluator};
 use crate::store::{GlobalEntry, MemoryEntry, StoreId, StoreOpaque};
 use crate::types::GlobalType;
-use crate::vm::call::{self, RegisterClasses};
+use crate::vm::call;
+#[cfg(feature = "compiler")]
+use crate::vm::call::RegisterClasses;
 use crate::vm::context::{VmFuncRef, VmGlobalDefinition};
 use crate::vm::instance::VmInstance;
 use crate::vm::memory;
@@ -452,16 +455,17 @@ fn run_start(store: &mut StoreOpaque, instance: &VmInstance, start: FuncIndex) -
     };
     // SAFETY: the start function takes and gives nothing.
     unsafe {
-        if call::takes_slots(function) {
-            return call::call_slots(store, function, std::ptr::dangling_mut());
+        #[cfg(feature = "compiler")]
+        if !call::takes_slots(function) {
+            let mut image = RegisterImage::default();
+            return call::enter(
+                store,
+                function,
+                &raw mut image,
+                RegisterClasses::FewIntegers,
+            );
         }
-        let mut image = RegisterImage::default();
-        call::enter(
-            store,
-            function,
-            &raw mut image,
-            RegisterClasses::FewIntegers,
-        )
+        call::call_slots(store, function, std::ptr::dangling_mut())
     }
 }
 

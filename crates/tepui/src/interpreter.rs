@@ -1,15 +1,12 @@
-//! How does the runtime run functions in the interpreter? Called by the host and
-//! calling it without a stub, entered from code through *leave*, left for code
-//! through *enter*, with the frames of all in one backtrace.
+//! How does the runtime run functions in the interpreter? The host and interpreted
+//! functions call each other without a stub.
 //!
-//! This file holds unsafe code: it is called by stubs and by the interpreter
-//! with contexts of live instances.
+//! This file holds unsafe code: it is called by the interpreter with contexts of
+//! live instances.
 //!
-//! The slot of an interpreted function holds the stub that calls [`enter`]; the host
-//! uses [`call`]. Code that an interpreted function calls goes through the stub
-//! *enter*, functions of the host are called as they are. Each run lies between an
-//! *enter* frame and the next, or outside of all, and is tagged with the older
-//! one's address, by which backtraces put it in its place.
+//! Between interpreted functions and code there are stubs: see `compiled/crossing.rs`.
+//! Each run lies between an *enter* frame and the next, or outside of all, and is
+//! tagged with the older one's address, by which backtraces put it in its place.
 
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
@@ -17,61 +14,44 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 use tepui_abi::Trap;
-use tepui_abi::convention::Representation;
-use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_interpreter::{
-    Activation, Frame, ModuleCode, NativeCall, Outcome, Raised, Resolution, Runtime, SlotStack,
-    TailCall,
+    Activation, Frame, ModuleCode, Outcome, Raised, Resolution, Runtime, SlotStack, TailCall,
 };
-use tepui_module::{DefinedFuncIndex, Module, ValType};
+use tepui_module::DefinedFuncIndex;
 use tepui_native::stack;
-use tepui_native::stubs::{self, EnterStatus, LeaveFrame, RegisterClasses};
 
 use crate::backtrace::FrameInfo;
+#[cfg(feature = "compiler")]
+use crate::compiled::crossing;
 use crate::store::{StoreOpaque, Unwind};
 use crate::vm::builtins;
 use crate::vm::call::backtrace_at_exit;
-use crate::vm::context::{VmHostContext, VmStack, VmStoreContext};
+use crate::vm::context::VmHostContext;
 use crate::vm::instance::VmInstance;
-use crate::vm::transfer::{Cursor, PARAMETERS, Places, RESULTS, Slots};
 use crate::{Error, Result};
 
+/// Where there is no code, nobody calls any.
+#[cfg(not(feature = "compiler"))]
+mod crossing {
+    use tepui_interpreter::{NativeCall, Raised, TailCall};
+    use tepui_module::Module;
+
+    pub(super) unsafe fn call_code(_: &Module, _: &TailCall, _: *mut u64) -> Option<()> {
+        unreachable!("there is no code in this build")
+    }
+
+    pub(super) unsafe fn call_native(_: &NativeCall) -> Result<(), Raised> {
+        unreachable!("there is no code in this build")
+    }
+}
+
 /// What the interpreter asks of this runtime.
-static RUNTIME: Runtime = Runtime {
+pub(crate) static RUNTIME: Runtime = Runtime {
     builtins: builtins::FALLIBLE,
-    call: call_native,
+    call: crossing::call_native,
     call_host,
     resolve,
 };
-
-/// Moves values from places to others.
-///
-/// # Safety
-///
-/// Both walks go over places of values of `types`.
-unsafe fn move_values(types: &[ValType], mut from: impl Places, mut to: impl Places) {
-    for ty in types {
-        let representation = Representation::of(*ty);
-        // SAFETY: the caller's promise; the types are those of the
-        // representations.
-        unsafe {
-            match representation {
-                Representation::I32 | Representation::F32 => {
-                    to.write(representation, from.read::<u32>(representation));
-                }
-                Representation::I64 | Representation::F64 => {
-                    to.write(representation, from.read::<u64>(representation));
-                }
-                Representation::Pointer => {
-                    to.write(representation, from.read::<usize>(representation));
-                }
-                Representation::V128 => {
-                    to.write(representation, from.read::<u128>(representation));
-                }
-            }
-        }
-    }
-}
 
 /// Calls a defined function of the instance of `context` for the host, without a
 /// stub unless the function has code: results replace parameters. `None` when the
@@ -108,7 +88,7 @@ pub(crate) unsafe fn call(
                     type_index: module.func_type_index(module.func_index(function)),
                     slots,
                 };
-                return call_code(module, &call, slots);
+                return crossing::call_code(module, &call, slots);
             }
             Ok(Resolution::Host) => unreachable!("defined functions are not the host's"),
             Err(Raised) => return None,
@@ -141,128 +121,9 @@ pub(crate) unsafe fn call(
             Some(call) => {
                 // The slots of the run are as it left them: no other has begun.
                 let caller = VmInstance::of_context(NonNull::new_unchecked(call.caller_context));
-                call_code(caller.as_ref().decoded(), &call, slots)
+                crossing::call_code(caller.as_ref().decoded(), &call, slots)
             }
         }
-    }
-}
-
-/// Calls code through *enter*, with results to `results`. `None` when the store has
-/// recorded why the call failed.
-///
-/// # Safety
-///
-/// As for [`NativeCall`], whose type is one of `module`; the thread is ready for
-/// guests.
-unsafe fn call_code(module: &Module, call: &TailCall, results: *mut u64) -> Option<()> {
-    // SAFETY: the caller's promises: the contexts are live, the slots hold what
-    // the type says.
-    unsafe {
-        let vm: *mut VmStoreContext = VmHostContext::store_context_of(call.callee_context);
-        let ty = module.func_type_at(call.type_index);
-        let overflow = VmStack::overflow((*vm).stack);
-        let mut image = RegisterImage::default();
-        let image = &raw mut image;
-        move_values(
-            &ty.params,
-            Slots::new(call.slots.cast_mut()),
-            Cursor::new(PARAMETERS, image, overflow),
-        );
-        let status = stubs::call(
-            call.code,
-            call.callee_context,
-            call.caller_context,
-            image,
-            vm.cast(),
-            RegisterClasses::All,
-        );
-        if status == EnterStatus::Unwound {
-            // What was recorded goes on to whoever entered this run.
-            (*vm).pending = 0;
-            return None;
-        }
-        move_values(
-            &ty.results,
-            Cursor::new(RESULTS, image, overflow),
-            Slots::new(results),
-        );
-    }
-    Some(())
-}
-
-/// Runs an interpreted function for the *leave* stub of its slot.
-///
-/// # Safety
-///
-/// As for the entry of a slot: `callee` is the context of a live instance with
-/// interpreted functions, whose store nobody else uses, and `image` that of the
-/// stub, with parameters of the function's type.
-pub(crate) unsafe fn enter(
-    callee: *mut u8,
-    image: *mut RegisterImage,
-    function: DefinedFuncIndex,
-) -> LeaveStatus {
-    // SAFETY: the caller's promises; each borrow lasts one statement.
-    unsafe {
-        let vm = VmHostContext::store_context_of(callee);
-        let store = (*vm).store;
-        if stack::approximate_stack_pointer() < (*vm).stack_limit {
-            return trapped(store, Trap::StackOverflow);
-        }
-        let code = match resolve(callee, function) {
-            Ok(Resolution::Interpreted(code)) => code,
-            // It got code since its slot was read: the same call goes on there.
-            Ok(Resolution::Native(code)) => {
-                (*vm).tail_code = code;
-                (*vm).tail_context = callee;
-                return LeaveStatus::TailCall;
-            }
-            Ok(Resolution::Host) => unreachable!("defined functions are not the host's"),
-            Err(Raised) => return LeaveStatus::Unwind,
-        };
-        let slots = match (*store).slot_stack() {
-            Ok(slots) => slots,
-            Err(error) => {
-                (*store).set_unwind(Unwind::Error(error));
-                return LeaveStatus::Unwind;
-            }
-        };
-        let instance = VmInstance::of_context(NonNull::new_unchecked(callee));
-        let module = instance.as_ref().inner().module();
-        let ty = module.func_type(module.func_index(function));
-        let overflow = VmStack::overflow((*vm).stack);
-        let parameters = |slots| {
-            let image = Cursor::new(PARAMETERS, image, overflow);
-            move_values(&ty.params, image, Slots::new(slots));
-        };
-        let finish = |outcome, slots: *mut u64| match outcome {
-            Outcome::Returned => {
-                let image = Cursor::new(RESULTS, image, overflow);
-                move_values(&ty.results, Slots::new(slots), image);
-                LeaveStatus::Return
-            }
-            Outcome::Trap(trap) => trapped(store, trap),
-            Outcome::Raised => LeaveStatus::Unwind,
-            Outcome::TailCall(call) => {
-                let caller = VmInstance::of_context(NonNull::new_unchecked(call.caller_context));
-                let ty = caller.as_ref().decoded().func_type_at(call.type_index);
-                let parameters = Cursor::new(PARAMETERS, image, overflow);
-                move_values(&ty.params, Slots::new(call.slots.cast_mut()), parameters);
-                (*vm).tail_code = call.code;
-                (*vm).tail_context = call.callee_context;
-                (*LeaveFrame::of(image)).caller_context = call.caller_context;
-                LeaveStatus::TailCall
-            }
-        };
-        SlotStack::call(
-            slots,
-            &RUNTIME,
-            callee,
-            code,
-            (*vm).entry_sp,
-            parameters,
-            finish,
-        )
     }
 }
 
@@ -271,12 +132,11 @@ pub(crate) unsafe fn enter(
 /// # Safety
 ///
 /// `store` is live, and its guest is suspended.
-unsafe fn trapped(store: *mut StoreOpaque, trap: Trap) -> LeaveStatus {
+pub(crate) unsafe fn trapped(store: *mut StoreOpaque, trap: Trap) {
     // SAFETY: the caller's promise.
     let store = unsafe { &mut *store };
     let backtrace = backtrace_at_exit(store);
     store.set_unwind(Unwind::Trap(trap, backtrace));
-    LeaveStatus::Unwind
 }
 
 /// Says how a function is called: it is interpreted while its slot leads to no
@@ -285,7 +145,10 @@ unsafe fn trapped(store: *mut StoreOpaque, trap: Trap) -> LeaveStatus {
 /// # Safety
 ///
 /// `context` is that of a live instance, whose store nobody else uses.
-unsafe fn resolve(context: *mut u8, function: DefinedFuncIndex) -> Result<Resolution, Raised> {
+pub(crate) unsafe fn resolve(
+    context: *mut u8,
+    function: DefinedFuncIndex,
+) -> Result<Resolution, Raised> {
     // SAFETY: the caller's promise.
     let (store, instance) = unsafe {
         let store = (*VmHostContext::store_context_of(context)).store;
@@ -294,9 +157,13 @@ unsafe fn resolve(context: *mut u8, function: DefinedFuncIndex) -> Result<Resolu
     };
     let resolved = catch_unwind(AssertUnwindSafe(|| {
         let code = instance.code();
-        let interpreted = match code.interpreted() {
-            Some(interpreted) if code.is_interpreted(function) => interpreted,
-            _ => return Ok(Resolution::Native(code.slots().stub(function.as_u32()))),
+        if let Some(entry) = code.entry(function) {
+            return Ok(Resolution::Native(entry));
+        }
+        let Some(interpreted) = code.interpreted() else {
+            return Err(Error::msg(
+                "the function has no code, and is not interpreted",
+            ));
         };
         let inner = instance.inner();
         let code = interpreted.function(inner.module(), inner.bytes(), code.plan(), function)?;
@@ -310,29 +177,6 @@ unsafe fn resolve(context: *mut u8, function: DefinedFuncIndex) -> Result<Resolu
     // SAFETY: the caller's promise.
     unsafe { (*store).set_unwind(unwind) };
     Err(Raised)
-}
-
-/// Calls a function that is not interpreted, through *enter*.
-///
-/// # Safety
-///
-/// As the interpreter calls it: see [`NativeCall`].
-unsafe fn call_native(call: &NativeCall) -> Result<(), Raised> {
-    // SAFETY: the caller's promise; the thread was made ready by whoever entered
-    // the guest that calls.
-    unsafe {
-        let caller = VmInstance::of_context(NonNull::new_unchecked(call.caller_context));
-        let module = caller.as_ref().decoded();
-        let results = call.slots;
-        let call = TailCall {
-            code: call.code,
-            callee_context: call.callee_context,
-            caller_context: call.caller_context,
-            type_index: call.type_index,
-            slots: call.slots,
-        };
-        call_code(module, &call, results).ok_or(Raised)
-    }
 }
 
 /// Calls a function of the host.

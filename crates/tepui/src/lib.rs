@@ -46,8 +46,15 @@
 //! one [`Store`]. A handle that is used with another store panics or gives an
 //! error, as each method says; it is never unsound.
 
+#[cfg(not(any(feature = "interpreter", feature = "baseline", feature = "optimizing")))]
+compile_error!(
+    "nothing can run WebAssembly: switch on the feature `interpreter`, `baseline` or `optimizing`"
+);
+
 mod backtrace;
 mod code;
+#[cfg(feature = "compiler")]
+mod compiled;
 mod config;
 mod engine;
 mod error;
@@ -61,6 +68,7 @@ mod limits;
 mod linker;
 mod matching;
 mod module;
+#[cfg(feature = "compiler")]
 mod parallel;
 mod segments;
 mod store;
@@ -83,6 +91,7 @@ pub use linker::{InstancePre, Linker};
 pub use module::Module;
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut, UpdateDeadline};
 pub use tepui_abi::Trap;
+#[cfg(feature = "compiler")]
 pub use tepui_image::{KeyError, UserKey};
 pub use tepui_module::{Features, NotImplemented, Proposal, UnknownProposal};
 pub use types::{

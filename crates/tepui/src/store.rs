@@ -138,6 +138,7 @@ pub(crate) struct StoreOpaque {
     id: StoreId,
     engine: Engine,
     vm: NonNull<VmStoreContext>,
+    #[cfg(feature = "compiler")]
     stack: NonNull<VmStack>,
     pub(crate) instances: Vec<OwnedInstance>,
     pub(crate) memories: Vec<MemoryEntry>,
@@ -163,7 +164,10 @@ unsafe impl Sync for StoreOpaque {}
 
 impl StoreOpaque {
     fn new(engine: &Engine, hooks: Hooks) -> StoreOpaque {
+        #[cfg(feature = "compiler")]
         let stack = Box::into_raw(Box::new(VmStack::new()));
+        #[cfg(not(feature = "compiler"))]
+        let stack: *mut VmStack = std::ptr::null_mut();
         let vm = Box::into_raw(Box::new(VmStoreContext {
             fuel: 0,
             epoch_deadline: 0,
@@ -183,6 +187,7 @@ impl StoreOpaque {
             engine: engine.clone(),
             // SAFETY: a box is never null.
             vm: unsafe { NonNull::new_unchecked(vm) },
+            #[cfg(feature = "compiler")]
             // SAFETY: a box is never null.
             stack: unsafe { NonNull::new_unchecked(stack) },
             instances: Vec::new(),
@@ -437,6 +442,7 @@ impl Drop for StoreOpaque {
         // SAFETY: allocated by boxes in `new`; nothing is left that points there.
         unsafe {
             drop(Box::from_raw(self.vm.as_ptr()));
+            #[cfg(feature = "compiler")]
             drop(Box::from_raw(self.stack.as_ptr()));
             #[cfg(feature = "interpreter")]
             if let Some(stack) = self.slot_stack {

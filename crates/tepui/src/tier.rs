@@ -15,6 +15,7 @@ pub(crate) enum Tier {
 
 impl Tier {
     /// The tiers that are compilers, from the lowest up.
+    #[cfg(feature = "compiler")]
     pub(crate) const COMPILERS: [Tier; 2] = [Tier::Baseline, Tier::Optimizing];
 
     /// The tiers of this build, from the lowest up.
@@ -39,12 +40,14 @@ impl Strategy {
 
 /// Which tier each function of a module gets under [`Strategy::Mixed`]: any of
 /// this build, as often as any other.
+#[cfg(feature = "compiler")]
 #[derive(Clone, Debug)]
 pub(crate) struct Assignment {
     tiers: Vec<Tier>,
     state: u64,
 }
 
+#[cfg(feature = "compiler")]
 impl Assignment {
     /// The assignment for a module with so many defined functions.
     pub(crate) fn new(seed: u64, functions: u32) -> Assignment {
@@ -62,6 +65,7 @@ impl Assignment {
 }
 
 /// A number in which each bit depends on all of `value`'s: a step of SplitMix64.
+#[cfg(feature = "compiler")]
 fn scatter(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

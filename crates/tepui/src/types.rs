@@ -578,6 +578,7 @@ impl FuncType {
 
     /// Calls `look` with the type as modules know it.
     #[inline]
+    #[cfg(feature = "compiler")]
     pub(crate) fn with_module_type<R>(&self, look: impl FnOnce(&module::FuncType) -> R) -> R {
         look(self.func())
     }

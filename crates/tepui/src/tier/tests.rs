@@ -103,7 +103,8 @@ impl Source {
         for (function, tier) in (0..).zip(tiers) {
             #[cfg(feature = "interpreter")]
             assert_eq!(
-                code.is_interpreted(tepui_module::DefinedFuncIndex::new(function)),
+                code.entry(tepui_module::DefinedFuncIndex::new(function))
+                    .is_none(),
                 *tier == Tier::Interpreter
             );
             let _ = (&code, function, tier);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tepui_abi::Trap;
 use tepui_abi::for_each_builtin;
+#[cfg(feature = "compiler")]
 use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_module::{DataIndex, ElemIndex, MemoryIndex, TableIndex, TypeId};
 
@@ -64,6 +65,7 @@ impl Call {
 /// # Safety
 ///
 /// As for [`Call::new`].
+#[cfg(feature = "compiler")]
 unsafe fn run<R: Default>(context: *mut u8, body: impl FnOnce(Call) -> Result<R>) -> R {
     // SAFETY: the caller's promise.
     if let Some(result) = unsafe { attempt(context, body) } {
@@ -397,6 +399,7 @@ mod body {
 macro_rules! wrap {
     ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ident),*) -> $result:tt;)*) => {
         /// What the stubs call: the C signatures of the table.
+        #[cfg(feature = "compiler")]
         mod wrapped {
             use super::*;
 
@@ -411,6 +414,7 @@ macro_rules! wrap {
             )*
         }
 
+        #[cfg(feature = "compiler")]
         mod stubs {
             use super::wrapped;
 
@@ -450,6 +454,7 @@ macro_rules! wrap {
         };
 
         /// The builtin table in the layout of `tepui_abi::builtin`.
+        #[cfg(feature = "compiler")]
         #[repr(C)]
         struct Table {
             slot_entry: unsafe extern "C" fn(
@@ -461,11 +466,13 @@ macro_rules! wrap {
             $($name: unsafe extern "C" fn(*mut u8 $(, $type)*) -> $result,)*
         }
 
+        #[cfg(feature = "compiler")]
         static TABLE: Table = Table {
             slot_entry,
             $($name: stubs::$name,)*
         };
 
+        #[cfg(feature = "compiler")]
         const _: () = {
             use tepui_abi::builtin::{Builtin, slot_entry_offset};
             const POINTER: u32 = tepui_abi::Target::host().pointer();
@@ -480,6 +487,7 @@ macro_rules! wrap {
 for_each_builtin!(wrap);
 
 /// The table that contexts point to.
+#[cfg(feature = "compiler")]
 pub(crate) fn table() -> *const u8 {
     (&raw const TABLE).cast()
 }
@@ -489,6 +497,7 @@ pub(crate) fn table() -> *const u8 {
 /// It is interpreted. Where it is not, whole modules are compiled before they are
 /// instantiated, so that no slot is left without code: whoever comes here then
 /// has found a hole in that.
+#[cfg(feature = "compiler")]
 unsafe extern "C" fn slot_entry(
     callee: *mut u8,
     _caller: *mut u8,
@@ -497,7 +506,10 @@ unsafe extern "C" fn slot_entry(
 ) -> LeaveStatus {
     // SAFETY: generated code calls a slot with the context of its instance.
     let mut call = unsafe { Call::new(callee) };
-    let function = call.instance().code().slots().function_of_slot(slot);
+    let code = call.instance().code();
+    let function = code
+        .compiled()
+        .and_then(|compiled| compiled.slots().function_of_slot(slot));
     #[cfg(feature = "interpreter")]
     if let Some(function) = function
         && call.instance().code().interpreted().is_some()
@@ -505,7 +517,7 @@ unsafe extern "C" fn slot_entry(
         let function = tepui_module::DefinedFuncIndex::new(function);
         // SAFETY: the image is that of the stub, and the slot says which
         // function of the context's module was called.
-        return unsafe { crate::interpreter::enter(callee, image, function) };
+        return unsafe { crate::compiled::crossing::enter(callee, image, function) };
     }
     let _ = image;
     let error = Error::msg(format!("function {function:?} was called without code"));

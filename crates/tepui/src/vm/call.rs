@@ -10,22 +10,31 @@
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
 
+#[cfg(feature = "compiler")]
 use tepui_abi::Trap;
+#[cfg(feature = "compiler")]
 use tepui_abi::image::RegisterImage;
 use tepui_abi::layout::FuncRefLayout;
+#[cfg(feature = "compiler")]
 pub(crate) use tepui_native::stubs::RegisterClasses;
+#[cfg(feature = "compiler")]
 use tepui_native::stubs::{self, EnterStatus};
+#[cfg(feature = "compiler")]
 use tepui_native::walk::Activations;
-#[cfg(feature = "interpreter")]
+#[cfg(all(feature = "compiler", feature = "interpreter"))]
 use tepui_native::walk::EntryFrame;
 use tepui_native::{signals, stack};
 
-use super::context::{VmFuncRef, VmHostContext, VmStoreContext};
+#[cfg(feature = "compiler")]
+use super::context::VmStoreContext;
+use super::context::{VmFuncRef, VmHostContext};
 use crate::Error;
 use crate::Result;
 use crate::backtrace::WasmBacktrace;
-use crate::code;
+#[cfg(feature = "compiler")]
+use crate::compiled::code;
 use crate::store::{StoreOpaque, Unwind};
+#[cfg(feature = "compiler")]
 use crate::vm::instance::VmInstance;
 
 /// Calls `function` with the parameters in `image` and the overflow area;
@@ -44,6 +53,7 @@ use crate::vm::instance::VmInstance;
 /// `store` is live and otherwise unused during the call, `function` is a
 /// function reference of that store, the parameters have its type, and
 /// `classes` covers the registers of the type.
+#[cfg(feature = "compiler")]
 #[inline]
 pub(crate) unsafe fn enter(
     store: *mut StoreOpaque,
@@ -83,6 +93,7 @@ pub(crate) unsafe fn enter(
 ///
 /// `function` is a function reference of a live store.
 #[inline(always)]
+#[cfg(feature = "compiler")]
 pub(crate) unsafe fn takes_slots(function: NonNull<VmFuncRef>) -> bool {
     // SAFETY: the caller's promise; the context of a defined function is that of
     // its instance.
@@ -203,6 +214,7 @@ fn unwound(store: &mut StoreOpaque) -> Error {
 }
 
 /// The Wasm frames of `activations` and of the interpreter's runs, innermost first.
+#[cfg(feature = "compiler")]
 fn backtrace(store: &StoreOpaque, activations: Activations) -> Option<WasmBacktrace> {
     if !store.engine().wasm_backtrace() {
         return None;
@@ -234,20 +246,38 @@ fn backtrace(store: &StoreOpaque, activations: Activations) -> Option<WasmBacktr
     }
     // The oldest runs are in no activation, when no code was entered before them.
     #[cfg(feature = "interpreter")]
-    for run in runs {
-        interpreted.note(run, &mut frames);
+    {
+        for run in runs {
+            interpreted.note(run, &mut frames);
+        }
+        interpreted.resolve(&mut frames);
     }
-    #[cfg(feature = "interpreter")]
-    interpreted.resolve(&mut frames);
     Some(WasmBacktrace::new(frames))
 }
 
 /// The Wasm frames around a host function or builtin that runs now; empty when
 /// no guest of the store runs.
+#[cfg(feature = "compiler")]
 pub(crate) fn backtrace_at_exit(store: &StoreOpaque) -> Option<WasmBacktrace> {
     // SAFETY: the store context is valid, and the guest is suspended.
     let activations = unsafe { Activations::new(store.vm().as_ptr().cast_const().cast()) };
     backtrace(store, activations)
+}
+
+/// The Wasm frames around a host function or builtin that runs now; empty when
+/// no guest of the store runs.
+#[cfg(not(feature = "compiler"))]
+pub(crate) fn backtrace_at_exit(store: &StoreOpaque) -> Option<WasmBacktrace> {
+    if !store.engine().wasm_backtrace() {
+        return None;
+    }
+    let mut frames = Vec::new();
+    let mut interpreted = crate::interpreter::Interpreted::default();
+    for run in store.interpreter_activations() {
+        interpreted.note(run, &mut frames);
+    }
+    interpreted.resolve(&mut frames);
+    Some(WasmBacktrace::new(frames))
 }
 
 /// What the trap stub calls, on the guest's stack, after a fault in generated
@@ -257,6 +287,7 @@ pub(crate) fn backtrace_at_exit(store: &StoreOpaque) -> Option<WasmBacktrace> {
 ///
 /// `store_context` is the thread's current one, whose guest faulted at `pc`
 /// with frame pointer `fp`.
+#[cfg(feature = "compiler")]
 pub(crate) unsafe extern "C" fn on_trap(
     store_context: *mut u8,
     pc: usize,

@@ -9,8 +9,10 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use tepui_abi::Target;
+#[cfg(feature = "compiler")]
 use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_abi::layout::{ContextHeader, FuncRefLayout, ImportedFunctionLayout, StoreLayout};
+#[cfg(feature = "compiler")]
 use tepui_abi::stack::{OVERFLOW_SLOTS, StackLayout};
 
 use crate::FuncType;
@@ -37,11 +39,18 @@ pub(crate) struct VmStoreContext {
 }
 
 /// One slot of the overflow area.
+#[cfg(feature = "compiler")]
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(16))]
 pub(crate) struct OverflowSlot(pub(crate) [u8; 16]);
 
+/// Stacks are nobody's business where there is no code.
+#[cfg(not(feature = "compiler"))]
+#[derive(Debug)]
+pub(crate) enum VmStack {}
+
 /// A stack object; see `tepui_abi::stack`.
+#[cfg(feature = "compiler")]
 #[repr(C, align(64))]
 pub(crate) struct VmStack {
     position: usize,
@@ -51,9 +60,11 @@ pub(crate) struct VmStack {
     overflow: Overflow,
 }
 
+#[cfg(feature = "compiler")]
 #[repr(C, align(64))]
 struct Overflow([OverflowSlot; OVERFLOW_SLOTS as usize]);
 
+#[cfg(feature = "compiler")]
 impl VmStack {
     /// The stack object of a store that runs on the thread's own stack.
     pub(crate) fn new() -> VmStack {
@@ -125,6 +136,7 @@ impl VmGlobalDefinition {
 }
 
 /// What the *leave* stubs call.
+#[cfg(feature = "compiler")]
 pub(crate) type HostEntry = unsafe extern "C" fn(
     callee: *mut u8,
     caller: *mut u8,
@@ -262,13 +274,16 @@ const _: () = {
     assert!(offset_of!(VmStoreContext, store) == STORE.store() as usize);
     assert!(size_of::<VmStoreContext>() == STORE.size() as usize);
 
-    const STACK: StackLayout = StackLayout::new(TARGET);
-    assert!(offset_of!(VmStack, position) == STACK.position() as usize);
-    assert!(offset_of!(VmStack, limit) == STACK.limit() as usize);
-    assert!(offset_of!(VmStack, base) == STACK.base() as usize);
-    assert!(offset_of!(VmStack, parent) == STACK.parent() as usize);
-    assert!(offset_of!(VmStack, overflow) == STACK.overflow() as usize);
-    assert!(size_of::<VmStack>() >= STACK.size() as usize);
+    #[cfg(feature = "compiler")]
+    {
+        const STACK: StackLayout = StackLayout::new(TARGET);
+        assert!(offset_of!(VmStack, position) == STACK.position() as usize);
+        assert!(offset_of!(VmStack, limit) == STACK.limit() as usize);
+        assert!(offset_of!(VmStack, base) == STACK.base() as usize);
+        assert!(offset_of!(VmStack, parent) == STACK.parent() as usize);
+        assert!(offset_of!(VmStack, overflow) == STACK.overflow() as usize);
+        assert!(size_of::<VmStack>() >= STACK.size() as usize);
+    }
 
     const FUNC_REF: FuncRefLayout = FuncRefLayout::new(TARGET);
     assert!(offset_of!(VmFuncRef, code) == FUNC_REF.code() as usize);

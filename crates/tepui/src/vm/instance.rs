@@ -15,7 +15,6 @@ use tepui_module::{
     TableIndex,
 };
 
-use super::builtins;
 use super::context::{VmFuncRef, VmGlobalDefinition, VmImportedFunction, VmStoreContext};
 use super::definition::{MemoryDefinition, TableDefinition};
 use crate::code::ModuleCode;
@@ -89,7 +88,7 @@ impl VmInstance {
             return Err(Error::msg("out of memory for an instance"));
         };
         let decoded = module.inner().module();
-        let stub_base = code.slots().stub_base();
+        let stub_base = code.stub_base();
         let instance = Box::into_raw(Box::new(VmInstance {
             module: module.clone(),
             context,
@@ -105,7 +104,8 @@ impl VmInstance {
         unsafe {
             let this = &*instance;
             this.write(layout.store_context(), store_context.as_ptr());
-            this.write(layout.builtins(), builtins::table());
+            #[cfg(feature = "compiler")]
+            this.write(layout.builtins(), super::builtins::table());
             this.write(layout.type_ids(), module.inner().type_ids().as_ptr());
             this.write(layout.stub_base(), stub_base);
             this.write(layout.epoch(), module.engine().epoch_counter());
@@ -152,6 +152,7 @@ impl VmInstance {
     /// # Safety
     ///
     /// `context` is a live instance context.
+    #[cfg(feature = "compiler")]
     #[inline(always)]
     pub(crate) unsafe fn has_interpreted(context: *mut u8) -> bool {
         const OFFSET: u32 = ContextLayout::functions_on(tepui_abi::Target::host());

@@ -6,9 +6,11 @@
 //! fold away.
 
 use tepui_abi::convention::{self, Registers, Representation};
+#[cfg(feature = "compiler")]
 use tepui_abi::image::RegisterImage;
 use tepui_abi::{Architecture, Target};
 
+#[cfg(feature = "compiler")]
 use super::context::OverflowSlot;
 
 const ARCHITECTURE: Architecture = Target::host().architecture;
@@ -16,6 +18,7 @@ const ARCHITECTURE: Architecture = Target::host().architecture;
 /// Where parameters travel on this host.
 pub(crate) const PARAMETERS: Registers = convention::parameter_registers(ARCHITECTURE);
 /// Where results travel on this host.
+#[cfg(feature = "compiler")]
 pub(crate) const RESULTS: Registers = convention::result_registers(ARCHITECTURE);
 
 /// A walk over the places of a list of values: each call of a method goes to the
@@ -122,6 +125,7 @@ impl Places for Slots {
 }
 
 /// A walk over the register image and the overflow area.
+#[cfg(feature = "compiler")]
 pub(crate) struct Cursor {
     registers: Registers,
     image: *mut RegisterImage,
@@ -132,6 +136,7 @@ pub(crate) struct Cursor {
     slots: u16,
 }
 
+#[cfg(feature = "compiler")]
 impl Cursor {
     /// Starts at the first value.
     ///
@@ -232,6 +237,7 @@ impl Cursor {
     }
 }
 
+#[cfg(feature = "compiler")]
 impl Places for Cursor {
     #[inline(always)]
     unsafe fn read<T: Copy>(&mut self, representation: Representation) -> T {

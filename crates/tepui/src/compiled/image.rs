@@ -1,0 +1,311 @@
+//! Images: modules compiled ahead of time.
+//!
+//! This file holds unsafe code: images contain machine code.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+use tepui_abi::Plan;
+use tepui_image::CodeImage;
+use tepui_module::{DefinedFuncIndex, Module as Decoded};
+
+use super::compile::Work;
+use crate::code::{self, ModuleCode};
+use crate::engine::Engine;
+use crate::module::{ModuleInner, decode, to_binary};
+use crate::{Error, Module, Result};
+
+impl Engine {
+    /// Compiles `bytes` and returns an image that
+    /// [`Module::deserialize`] loads without compiling.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::new`].
+    pub fn precompile_module(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        Module::precompile(self, bytes, None)
+    }
+
+    /// [`Engine::precompile_module`] with an authentication tag under `key`,
+    /// for [`Module::deserialize_authenticated`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::new`].
+    pub fn precompile_module_authenticated(&self, bytes: &[u8], key: &[u8; 32]) -> Result<Vec<u8>> {
+        Module::precompile(self, bytes, Some(key))
+    }
+}
+
+impl ModuleInner {
+    fn write_image(&self, image: &CodeImage, key: Option<&[u8; 32]>) -> Result<Vec<u8>> {
+        let compiler = self.engine().image_compiler()?;
+        let contents = tepui_image::ImageContents {
+            target: compiler.target(),
+            module: &without_debug_information(self.bytes()),
+            code: &[tepui_image::CodeContents {
+                tier: compiler.name(),
+                fingerprint: &self.engine().image_fingerprint(compiler),
+                tunables: *compiler.tunables(),
+                code: image,
+            }],
+        };
+        Ok(tepui_image::write(&contents, key)?)
+    }
+}
+
+/// Images: modules compiled ahead of time.
+impl Module {
+    /// The module with its code, to be loaded with [`Module::deserialize`].
+    ///
+    /// Debug information (custom sections `.debug_…` after the code) is left
+    /// out.
+    ///
+    /// # Errors
+    ///
+    /// When the code has to be compiled first and that fails.
+    pub fn serialize(&self) -> Result<Vec<u8>> {
+        self.serialize_with(None)
+    }
+
+    /// [`Module::serialize`] with an authentication tag under `key`, so that
+    /// whoever holds the key can tell the image from a forged one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::serialize`].
+    pub fn serialize_authenticated(&self, key: &[u8; 32]) -> Result<Vec<u8>> {
+        self.serialize_with(Some(key))
+    }
+
+    fn serialize_with(&self, key: Option<&[u8; 32]>) -> Result<Vec<u8>> {
+        self.inner().engine().image_compiler()?;
+        let code = self.inner().code(self.inner().engine().preferred())?;
+        let image = code
+            .compiled()
+            .and_then(|compiled| compiled.to_image())
+            .ok_or_else(|| Error::msg("the code of the module is not of one compilation"))?;
+        self.inner().write_image(&image, key)
+    }
+
+    /// Compiles a module to an image without making its code ready to run, so
+    /// that it may be for another machine.
+    pub(crate) fn precompile(
+        engine: &Engine,
+        bytes: &[u8],
+        key: Option<&[u8; 32]>,
+    ) -> Result<Vec<u8>> {
+        let compiler = engine.image_compiler()?;
+        let bytes = to_binary(bytes)?.into_owned();
+        let (module, summaries) = decode(engine, &bytes)?;
+        let module = Module::assemble(engine, bytes, module, Some(summaries));
+        let inner = module.inner();
+        let plan = Plan::new(inner.module(), compiler.target(), compiler.tunables());
+        let functions = inner.functions();
+        let work = Work::new(functions.len());
+        let image = inner.compile(compiler, &plan, &functions, &work)?;
+        inner.write_image(&image, key)
+    }
+
+    /// Whether `bytes` look like an image.
+    pub fn is_image(bytes: &[u8]) -> bool {
+        tepui_image::Image::is_image(bytes)
+    }
+
+    /// Loads an image that [`Module::serialize`] made.
+    ///
+    /// Damage, another version, another configuration and another machine are
+    /// detected.
+    ///
+    /// # Errors
+    ///
+    /// When the image is damaged, or was made by another version or under
+    /// another configuration, or for a machine unlike this one.
+    ///
+    /// # Safety
+    ///
+    /// An image contains machine code, which nobody can verify. The caller
+    /// vouches that it was made by [`Module::serialize`] and not changed since.
+    /// For images from elsewhere use [`Module::deserialize_authenticated`].
+    pub unsafe fn deserialize(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
+        Module::load(engine, bytes.as_ref(), None)
+    }
+
+    /// [`Module::deserialize`] from a file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::deserialize`], and when the file cannot be read.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Module::deserialize`].
+    pub unsafe fn deserialize_file(engine: &Engine, file: impl AsRef<Path>) -> Result<Module> {
+        let file = file.as_ref();
+        let bytes = std::fs::read(file).map_err(|error| {
+            Error::new(error).context(format!("cannot read `{}`", file.display()))
+        })?;
+        Module::load(engine, &bytes, None)
+    }
+
+    /// Loads an image that [`Module::serialize_authenticated`] made under the
+    /// same key, and no other.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::deserialize`], and when the image was not made under
+    /// this key.
+    pub fn deserialize_authenticated(
+        engine: &Engine,
+        bytes: impl AsRef<[u8]>,
+        key: &[u8; 32],
+    ) -> Result<Module> {
+        Module::load(engine, bytes.as_ref(), Some(key))
+    }
+
+    fn load(engine: &Engine, bytes: &[u8], key: Option<&[u8; 32]>) -> Result<Module> {
+        engine.check_runnable()?;
+        let compiler = engine.image_compiler()?;
+        let image = tepui_image::Image::parse(bytes)
+            .map_err(|error| Error::new(error).context("cannot load the image"))?;
+        if let Some(key) = key
+            && !image.authenticate(key)
+        {
+            return Err(Error::msg(
+                "cannot load the image: it was not made under the given key",
+            ));
+        }
+        if image.target() != code::TARGET {
+            return Err(Error::msg(format!(
+                "cannot load the image: it is for {}, this machine is {}",
+                image.target().architecture,
+                code::TARGET.architecture
+            )));
+        }
+        let section = image
+            .code_sections()
+            .iter()
+            .find(|section| {
+                section.tier() == compiler.name()
+                    && section.tunables() == *compiler.tunables()
+                    && engine.accepts_fingerprint(compiler, section.fingerprint())
+            })
+            .ok_or_else(|| {
+                Error::msg(
+                    "cannot load the image: it was compiled under another configuration, \
+                     or for a processor with other features",
+                )
+            })?;
+        let wasm = image.module().to_vec();
+        // Validated when the image was made; only the sections are read again.
+        let (module, _) = Decoded::decode_with(&wasm, engine.features(), &mut |register| {
+            register(&mut engine.types_mut());
+        })?;
+        let image = section.to_code_image();
+        let count = module.defined_function_count();
+        let complete = (0..count).all(|index| image.entry(DefinedFuncIndex::new(index)).is_some());
+        if !complete || image.functions().len() != count as usize {
+            return Err(Error::msg(
+                "cannot load the image: it has not the code of every function",
+            ));
+        }
+        let module = Module::assemble(engine, wasm, module, None);
+        let code = ModuleCode::new(engine, module.inner(), compiler.tunables())?;
+        let compiled = code
+            .compiled()
+            .ok_or_else(|| Error::msg("this engine does not run compiled code"))?;
+        compiled.publish(engine, image)?;
+        let cell = module.inner().cell(engine.preferred());
+        cell.get_or_init(|| Arc::new(code));
+        Ok(module)
+    }
+}
+
+/// The module without the custom sections of debug information that follow the
+/// code: often most of the file, and nothing that running it needs. Offsets of
+/// instructions stay as they are.
+fn without_debug_information(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const HEADER: usize = 8;
+    const CUSTOM: u8 = 0;
+    const CODE: u8 = 10;
+    let mut kept = Vec::new();
+    let mut after_code = false;
+    let mut position = HEADER;
+    let mut copied = 0;
+    while let Some(&id) = bytes.get(position) {
+        // The module was decoded: sections are whole, sizes are numbers.
+        let Some((size, content)) = leb128(bytes, position + 1) else {
+            return Cow::Borrowed(bytes);
+        };
+        let end = content + size;
+        after_code |= id == CODE;
+        let is_debug = id == CUSTOM
+            && leb128(bytes, content)
+                .and_then(|(length, name)| bytes.get(name..name + length))
+                .is_some_and(|name| name.starts_with(b".debug_"));
+        if after_code && is_debug {
+            kept.extend_from_slice(&bytes[copied..position]);
+            copied = end;
+        }
+        position = end;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(bytes);
+    }
+    kept.extend_from_slice(&bytes[copied..]);
+    Cow::Owned(kept)
+}
+
+/// An unsigned 32-bit number in LEB128, and the position after it.
+fn leb128(bytes: &[u8], mut position: usize) -> Option<(usize, usize)> {
+    let mut value = 0;
+    for shift in (0..35).step_by(7) {
+        let byte = *bytes.get(position)?;
+        position += 1;
+        value |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((value, position));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_leave_debug_information_out() {
+        let custom = |name: &str, content: &[u8]| {
+            let mut section = vec![0, (1 + name.len() + content.len()) as u8, name.len() as u8];
+            section.extend_from_slice(name.as_bytes());
+            section.extend_from_slice(content);
+            section
+        };
+        // One function that does nothing, with a section before the code.
+        let mut start = b"\0asm\x01\0\0\0".to_vec();
+        start.extend(custom(".debug_early", b"kept"));
+        start.extend([1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0]);
+        start.extend([10, 4, 1, 2, 0, 0x0b]);
+        let with = [
+            start.clone(),
+            custom(".debug_info", b"dropped"),
+            custom("producers", b"\0"),
+            custom(".debug_line", &[7; 100]),
+            custom(".debug_str", b""),
+        ]
+        .concat();
+        let without = [start.clone(), custom("producers", b"\0")].concat();
+        assert_eq!(*without_debug_information(&with), without);
+        assert!(matches!(
+            without_debug_information(&without),
+            Cow::Borrowed(_)
+        ));
+        let engine = Engine::default();
+        let image = Module::new(&engine, &with).unwrap().serialize().unwrap();
+        // SAFETY: made just now.
+        let loaded = unsafe { Module::deserialize(&engine, image) }.unwrap();
+        assert_eq!(loaded.binary(), without);
+    }
+}
