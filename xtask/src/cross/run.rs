@@ -74,8 +74,8 @@ pub(crate) fn cargo(target: &Target, verb: &str) -> Result<Command> {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTC", "/usr/bin/rustc")
         .env("CARGO_TARGET_DIR", folder()?)
-        // Emulation is slow: what runs under it is optimized, and checked all the same.
-        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "2")
+        // Emulation is slow: what runs under it is optimized, as far as that is quick, and checked all the same.
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env("CARGO_INCREMENTAL", "0");
     let variable = |what: &str| {
@@ -91,6 +91,12 @@ pub(crate) fn cargo(target: &Target, verb: &str) -> Result<Command> {
         command.env("TEPUI_TEST_RUNNER", target.runner);
     }
     command.args([verb, "--locked", "-Zbuild-std", "--target", target.triple]);
+    command.args(["--config", "profile.dev.package.'*'.opt-level=1"]);
+    // Handlers that reach each other by tail calls take an optimizing build.
+    command.args([
+        "--config",
+        "profile.dev.package.tepui-interpreter.opt-level=2",
+    ]);
     Ok(command)
 }
 
