@@ -93,6 +93,30 @@ impl<A: Assembler> Function<'_, A> {
         index: Entry,
         width: u32,
     ) -> Step<Option<Address>> {
+        if memarg.offset < self.plain_offsets
+            && memarg.target == MemArgTarget::Memory(0)
+            && !matches!(index.place, Place::Const(_))
+        {
+            self.saved |= A::MEMORY_BASE.bit();
+            let mem = Mem {
+                base: A::MEMORY_BASE,
+                index: Some(self.hold(index).reg),
+                scale: 0,
+                disp: memarg.offset as i32,
+            };
+            let trap = Some(Trap::MemoryOutOfBounds);
+            return Ok(Some(Address { mem, trap }));
+        }
+        self.general_address(memarg, index, width)
+    }
+
+    /// The same for any memory and any offset.
+    fn general_address(
+        &mut self,
+        memarg: &MemArg,
+        index: Entry,
+        width: u32,
+    ) -> Step<Option<Address>> {
         let memory = memory_of(memarg)?;
         let facts = match self.memory {
             Some(facts) if memory == 0 => facts,

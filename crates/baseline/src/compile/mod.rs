@@ -44,6 +44,7 @@ use tepui_abi::{
     MemoryStyle, Plan, Relocation, Trap, Tunables,
 };
 use tepui_module::{FuncType, MemoryIndex, Module};
+use wasmparser::VisitOperator;
 
 use crate::CpuFeatures;
 use crate::masm::{Assembler, Condition, Frame, Label, Reach, Size};
@@ -205,6 +206,9 @@ pub(crate) struct Function<'a, A> {
     position: u32,
     flags_pending: bool,
     memory: Option<MemoryFacts>,
+    /// Offsets below this need no check in memory 0, whose base is then in its
+    /// register.
+    plain_offsets: u64,
     epilogue: Label,
     exits: Vec<(Label, Exit)>,
     relocations: Vec<Relocation>,
@@ -328,6 +332,7 @@ fn run<A: Assembler>(
         position: 0,
         flags_pending: false,
         memory: None,
+        plain_offsets: 0,
         epilogue,
         exits: Vec::new(),
         relocations: Vec::new(),
@@ -387,6 +392,8 @@ impl<'a, A: Assembler> Function<'a, A> {
         self.check_meters();
 
         let mut reader = body.get_binary_reader_for_operators()?;
+        let end = usize::try_from(reader.range().end).unwrap_or(usize::MAX);
+        let code = self.bytes.get(..end).unwrap_or_default();
         let looks_at_opcodes = self.tunables.fuel || self.listing.is_some();
         while !reader.eof() {
             self.position = reader.original_position() as u32;
@@ -399,7 +406,23 @@ impl<'a, A: Assembler> Function<'a, A> {
             }
             self.masm.notes().wasm_position = self.position;
             self.locked = 0;
-            reader.visit_operator(self)??;
+            // Half of all instructions, without the decoder's large choice:
+            // locals and constants that take one byte.
+            let at = self.position as usize;
+            if let Some(&[opcode @ (0x20..=0x22 | 0x41), operand @ 0..0x80]) =
+                code.get(at..at.saturating_add(2))
+            {
+                reader.read_bytes(2)?;
+                match opcode {
+                    0x20 => self.visit_local_get(operand.into())?,
+                    0x21 => self.visit_local_set(operand.into())?,
+                    0x22 => self.visit_local_tee(operand.into())?,
+                    // The sign is the highest of seven bits.
+                    _ => self.visit_i32_const(i32::from((operand << 1) as i8 >> 1))?,
+                }
+            } else {
+                reader.visit_operator(self)??;
+            }
             self.assert_sound();
             if self.stack.len() - self.settled > UNSETTLED {
                 let upto = self.stack.len() - UNSETTLED / 2;
@@ -439,6 +462,15 @@ impl<'a, A: Assembler> Function<'a, A> {
             return;
         }
         self.memory = Some(facts);
+        if let MemoryStyle::Guarded { reservation, guard } = facts.style {
+            // The widest access is of 16 bytes.
+            self.plain_offsets = reservation
+                .saturating_add(guard)
+                .saturating_sub(u64::from(u32::MAX))
+                .min(facts.ty.byte_limit())
+                .min(i32::MAX as u64)
+                .saturating_sub(16);
+        }
     }
 
     /// Bytes from the frame pointer down to the home of a value that lies above

@@ -35,7 +35,6 @@ impl<A: Assembler> Function<'_, A> {
     pub(super) fn push(&mut self, place: Place, repr: Representation) {
         let below = self.stack.last().map_or(self.locals_end, |entry| entry.end);
         let end = Self::home_above(below, repr);
-        self.deepest = self.deepest.max(end);
         let index = self.stack.len() as u32;
         match place {
             Place::Reg(reg) => {
@@ -43,7 +42,8 @@ impl<A: Assembler> Function<'_, A> {
                 self.temps |= reg.bit();
             }
             Place::Local(local) => self.locals[local as usize].named += 1,
-            _ => {}
+            Place::Home(_) => self.deepest = self.deepest.max(end),
+            Place::Const(_) | Place::Flags(_) => {}
         }
         self.stack.push(Entry { place, repr, end });
     }
@@ -216,6 +216,7 @@ impl<A: Assembler> Function<'_, A> {
             Place::Flags(_) => self.flags_pending = false,
             _ => {}
         }
+        self.deepest = self.deepest.max(entry.end);
         self.store_value(entry, A::home(entry.end));
         self.stack[index].place = Place::Home(home);
     }

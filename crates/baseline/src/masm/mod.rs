@@ -145,7 +145,8 @@ pub(crate) struct Frame {
 /// What stands before a body.
 pub(crate) struct Prologue {
     pub(crate) code: Vec<u8>,
-    /// Offset of the trap for a stack that is too deep.
+    /// Offset of the trap for a stack that is too deep, when it is in here and
+    /// not behind the epilogue.
     pub(crate) overflow: Option<u32>,
 }
 
@@ -390,7 +391,7 @@ pub(crate) trait Numbers {
     /// Compares memory with a constant that fits.
     fn compare_mem_imm(&mut self, size: Size, mem: Mem, value: i32);
 
-    /// Sets the flags by the register: compared with zero.
+    /// Sets the flags by the register, for the question whether it is zero.
     fn test(&mut self, size: Size, a: Reg);
 
     /// Sets the flags by the register's bits in the mask, which is one less than

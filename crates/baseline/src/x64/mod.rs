@@ -13,6 +13,7 @@ mod emit;
 mod scalar;
 mod simd;
 
+use tepui_abi::metadata::SourcePosition;
 use tepui_abi::{RelocationKind, Trap};
 
 use crate::CpuFeatures;
@@ -68,14 +69,34 @@ impl From<Condition> for Flags {
 }
 
 /// The code of one function while it is made.
-#[derive(Default)]
 pub(crate) struct Masm {
     e: Emitter,
     cpu: CpuFeatures,
     notes: Notes,
     /// The flags hold a comparison that is still to be used.
     flags_live: bool,
+    /// Up to where code was made when the flags were set by the value that went
+    /// to this register, of 64 bits or not.
+    tested: (u32, Reg, bool),
+    /// Where code goes when the stack is too deep.
+    overflow: u32,
 }
+
+impl Default for Masm {
+    fn default() -> Masm {
+        Masm {
+            e: Emitter::default(),
+            cpu: CpuFeatures::default(),
+            notes: Notes::default(),
+            flags_live: false,
+            tested: NOT_TESTED,
+            overflow: 0,
+        }
+    }
+}
+
+/// The flags say nothing about a register.
+const NOT_TESTED: (u32, Reg, bool) = (u32::MAX, RAX, false);
 
 impl Masm {
     fn trap_on(&mut self, cc: Cc, trap: Trap) {
@@ -127,6 +148,7 @@ impl Assembler for Masm {
         self.notes.clear();
         self.cpu = features;
         self.flags_live = false;
+        self.tested = NOT_TESTED;
     }
 
     #[inline(always)]
@@ -313,6 +335,8 @@ impl Assembler for Masm {
     }
 
     fn bind(&mut self, label: Label) {
+        // Who jumps here brings other flags.
+        self.tested = NOT_TESTED;
         self.e.bind(label);
     }
 
@@ -461,20 +485,19 @@ impl Assembler for Masm {
         // push rbp; mov rbp, rsp
         masm.e.byte(0x55);
         masm.e.op(0x89, true, RSP.code(), RBP);
-        let mut overflow = None;
+        let mut jump = None;
         if let Some((store_context, limit)) = frame.check {
             masm.load(Size::S64, RAX, Mem::at(RDI, store_context));
             masm.lea(Size::S64, R10, Mem::at(RSP, -(frame.bytes as i32)));
             masm.e.op(0x3b, true, R10.code(), Mem::at(RAX, limit));
-            // jae over the trap
-            let hop = masm.e.hop(Cc::NotCarry);
-            overflow = Some(masm.e.position());
-            masm.e.byte(0x0f);
-            masm.e.byte(0x0b);
-            masm.e.land(hop);
+            // jb to the trap behind the epilogue, which nobody takes.
+            masm.e.code.extend_from_slice(&[0x0f, 0x82, 0, 0, 0, 0]);
+            jump = Some(masm.e.code.len());
         }
-        if frame.bytes > 0 {
-            masm.e.op_imm(0x81, true, 5, RSP, Imm::I32(frame.bytes));
+        match i8::try_from(frame.bytes) {
+            Ok(0) => {}
+            Ok(bytes) => masm.e.op_imm(0x83, true, 5, RSP, Imm::I8(bytes as u8)),
+            Err(_) => masm.e.op_imm(0x81, true, 5, RSP, Imm::I32(frame.bytes)),
         }
         for (i, reg) in each(frame.saved).enumerate() {
             masm.store(Size::S64, reg, Mem::at(RBP, saved_at(frame, i)));
@@ -495,15 +518,25 @@ impl Assembler for Masm {
                 None => masm.load(Size::S64, Self::MEMORY_BASE, Mem::at(RDI, base)),
             }
         }
+        let mut code = masm.e.code;
+        if let Some(after) = jump {
+            let distance = (code.len() - after) as u32 + self.overflow;
+            code[after - 4..after].copy_from_slice(&distance.to_le_bytes());
+        }
         Prologue {
-            code: masm.e.code,
-            overflow,
+            code,
+            overflow: None,
         }
     }
 
     fn epilogue(&mut self, frame: &Frame) {
         self.leave(frame);
         self.e.byte(0xc3);
+        if frame.check.is_some() {
+            self.overflow = self.e.position();
+            self.notes.wasm_position = SourcePosition::NONE;
+            self.trap(Trap::StackOverflow);
+        }
     }
 
     fn tail_to_scratch(&mut self, frame: &Frame) {

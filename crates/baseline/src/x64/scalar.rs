@@ -50,6 +50,14 @@ impl Masm {
     }
 
     fn alu_src(&mut self, code: u8, wide: bool, dst: Reg, b: Src) {
+        self.alu_src_untested(code, wide, dst, b);
+        // Comparisons set the flags by something else.
+        if code != 7 {
+            self.tested = (self.e.position(), dst, wide);
+        }
+    }
+
+    fn alu_src_untested(&mut self, code: u8, wide: bool, dst: Reg, b: Src) {
         let op = u32::from(code) << 3 | 3;
         match b {
             Src::Reg(b) => self.e.op(op, wide, dst.code(), b),
@@ -470,7 +478,8 @@ impl Numbers for Masm {
 
     fn compare(&mut self, size: Size, a: Reg, b: Src) {
         match b {
-            Src::Imm(0) => self.test(size, a),
+            // The carry and overflow of arithmetic are not those of this.
+            Src::Imm(0) => self.e.op(0x85, size.is_64(), a.code(), a),
             _ => self.alu_src(7, size.is_64(), a, b),
         }
     }
@@ -480,6 +489,10 @@ impl Numbers for Masm {
     }
 
     fn test(&mut self, size: Size, a: Reg) {
+        // Only whether it is zero is asked, which arithmetic has said.
+        if self.tested == (self.e.position(), a, size.is_64()) {
+            return;
+        }
         self.e.op(0x85, size.is_64(), a.code(), a);
     }
 
