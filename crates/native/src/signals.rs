@@ -39,6 +39,9 @@ thread_local! {
     /// The store context of the guest that this thread runs; null for none.
     /// Plain and constant, so that reading it in signal context is sound.
     static CURRENT: Cell<*mut u8> = const { Cell::new(ptr::null_mut()) };
+
+    /// Whether the thread has its alternate stack for signals.
+    static READY: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Where a thread is to go on that faulted at `pc`, or `None` when that is no
@@ -136,13 +139,32 @@ pub unsafe fn install(lookup: TrapLookup, on_trap: TrapFn) -> io::Result<()> {
 /// # Errors
 ///
 /// When the system has no memory for the stack.
+#[inline]
 pub fn ensure_thread_ready() -> io::Result<()> {
-    // Touched here first, so that it exists before a signal asks for it.
-    CURRENT.get();
-    if !NATIVE_CODE {
+    if READY.get() {
         return Ok(());
     }
-    platform::ensure_signal_stack()
+    make_thread_ready()
+}
+
+#[cold]
+fn make_thread_ready() -> io::Result<()> {
+    // Touched here first, so that it exists before a signal asks for it.
+    CURRENT.get();
+    if NATIVE_CODE {
+        platform::ensure_signal_stack()?;
+    }
+    READY.set(true);
+    Ok(())
+}
+
+/// Says that the alternate stack of the thread is gone, because the thread ends.
+#[cfg_attr(
+    not(unix),
+    allow(dead_code, reason = "said where there are alternate stacks")
+)]
+pub(crate) fn thread_is_ending() {
+    READY.set(false);
 }
 
 /// Names the store context of the guest that this thread is about to run, null

@@ -16,16 +16,22 @@ pub const HOST_RESERVE: usize = 128 << 10;
 ///
 /// The stack of a process's first thread grows; its bounds are those to which
 /// it may grow.
+#[inline]
 pub fn thread_stack_bounds() -> Option<Range<usize>> {
-    thread_local! {
-        static BOUNDS: Cell<Option<Option<(usize, usize)>>> = const { Cell::new(None) };
-    }
-    let bounds = BOUNDS.get().unwrap_or_else(|| {
-        let bounds = platform::query_stack_bounds().map(|range| (range.start, range.end));
-        BOUNDS.set(Some(bounds));
-        bounds
-    });
+    let bounds = BOUNDS.get().unwrap_or_else(ask_stack_bounds);
     bounds.map(|(start, end)| start..end)
+}
+
+thread_local! {
+    /// First address and end of the thread's stack, once the system was asked.
+    static BOUNDS: Cell<Option<Option<(usize, usize)>>> = const { Cell::new(None) };
+}
+
+#[cold]
+fn ask_stack_bounds() -> Option<(usize, usize)> {
+    let bounds = platform::query_stack_bounds().map(|range| (range.start, range.end));
+    BOUNDS.set(Some(bounds));
+    bounds
 }
 
 /// An address in the current frame, near the stack pointer.
@@ -56,6 +62,7 @@ pub fn approximate_stack_pointer() -> usize {
 /// little is left that the guest can have nothing, the limit is above `sp`:
 /// the first prologue then traps, with at least the host reserve's remainder
 /// to run in.
+#[inline]
 pub fn guest_stack_limit(guest_bytes: usize, sp: usize) -> usize {
     let wanted = sp.saturating_sub(guest_bytes).max(1);
     match thread_stack_bounds() {

@@ -196,6 +196,7 @@ enum SignalStack {
 
 impl Drop for SignalStack {
     fn drop(&mut self) {
+        crate::signals::thread_is_ending();
         let SignalStack::Ours(reservation) = self else {
             return;
         };

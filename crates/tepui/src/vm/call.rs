@@ -182,6 +182,7 @@ fn is_other_stack(limit: usize) -> bool {
 /// # Safety
 ///
 /// `store` is live, and no guest of it runs on this thread.
+#[inline]
 unsafe fn prepare_thread(store: *mut StoreOpaque) -> Result<()> {
     signals::ensure_thread_ready()
         .map_err(|error| Error::new(error).context("cannot prepare the thread for guests"))?;
@@ -271,12 +272,19 @@ pub(crate) fn backtrace_at_exit(store: &StoreOpaque) -> Option<WasmBacktrace> {
     if !store.engine().wasm_backtrace() {
         return None;
     }
+    #[cfg_attr(
+        not(feature = "interpreter"),
+        expect(unused_mut, reason = "nothing runs in this build")
+    )]
     let mut frames = Vec::new();
-    let mut interpreted = crate::interpreter::Interpreted::default();
-    for run in store.interpreter_activations() {
-        interpreted.note(run, &mut frames);
+    #[cfg(feature = "interpreter")]
+    {
+        let mut interpreted = crate::interpreter::Interpreted::default();
+        for run in store.interpreter_activations() {
+            interpreted.note(run, &mut frames);
+        }
+        interpreted.resolve(&mut frames);
     }
-    interpreted.resolve(&mut frames);
     Some(WasmBacktrace::new(frames))
 }
 
