@@ -2,6 +2,7 @@
 
 use super::targets::{Step, Target, What};
 use super::wasm;
+use crate::build;
 use crate::error::{Context, Result};
 use crate::programs;
 use std::fmt::{self, Display};
@@ -49,6 +50,7 @@ pub(crate) fn folder() -> Result<PathBuf> {
 /// Runs a step.
 pub(crate) fn step(target: &Target, step: &Step) -> Result<Count> {
     match step.what {
+        What::Build(commands) => build(target, commands),
         What::Test(args) => test(target, args),
         What::Programs => wasm::programs(target),
         What::Suite => wasm::suite(target),
@@ -90,7 +92,13 @@ pub(crate) fn cargo(target: &Target, verb: &str) -> Result<Command> {
         // Tests that start themselves again do it so.
         command.env("TEPUI_TEST_RUNNER", target.runner);
     }
-    command.args([verb, "--locked", "-Zbuild-std", "--target", target.triple]);
+    command.args([
+        verb,
+        "--locked",
+        target.libraries,
+        "--target",
+        target.triple,
+    ]);
     command.args(["--config", "profile.dev.package.'*'.opt-level=1"]);
     // Handlers that reach each other by tail calls take an optimizing build.
     command.args([
@@ -98,6 +106,17 @@ pub(crate) fn cargo(target: &Target, verb: &str) -> Result<Command> {
         "profile.dev.package.tepui-interpreter.opt-level=2",
     ]);
     Ok(command)
+}
+
+fn build(target: &Target, commands: &[&[&str]]) -> Result<Count> {
+    let mut count = Count::default();
+    for args in commands {
+        let mut command = cargo(target, "build")?;
+        command.args(*args);
+        build::execute(&mut command)?;
+        count.passed += 1;
+    }
+    Ok(count)
 }
 
 fn test(target: &Target, args: &[&str]) -> Result<Count> {

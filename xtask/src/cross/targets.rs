@@ -12,6 +12,8 @@ pub(crate) struct Target {
     pub(crate) about: &'static str,
     /// Files and the Debian packages that bring them.
     pub(crate) needs: &'static [&'static [(&'static str, &'static str)]],
+    /// Which libraries are built for it.
+    pub(crate) libraries: &'static str,
     /// The linker; the compiler's own choice when empty.
     pub(crate) linker: &'static str,
     /// The command that programs of the machine are put behind; none when empty.
@@ -32,6 +34,8 @@ pub(crate) struct Step {
 
 /// How a step is done.
 pub(crate) enum What {
+    /// `cargo build` with these arguments, in one or several commands.
+    Build(&'static [&'static [&'static str]]),
     /// `cargo test` with these arguments.
     Test(&'static [&'static str]),
     /// Guests of the command inside of the command.
@@ -49,6 +53,11 @@ const RUST: &[(&str, &str)] = &[
         "rust-web-src",
     ),
 ];
+
+/// All that the standard library has.
+const STD: &str = "-Zbuild-std";
+/// What machines without a system have of it.
+const CORE: &str = "-Zbuild-std=core,alloc";
 
 const fn test(title: &'static str, smoke: bool, args: &'static [&'static str]) -> Step {
     Step {
@@ -95,6 +104,7 @@ pub(crate) const TARGETS: &[Target] = &[
                 ("/usr/bin/qemu-aarch64-static", "qemu-user-static"),
             ],
         ],
+        libraries: STD,
         linker: "aarch64-linux-gnu-gcc",
         runner: "qemu-aarch64-static -L /usr/aarch64-linux-gnu",
         steps: &[
@@ -133,6 +143,7 @@ pub(crate) const TARGETS: &[Target] = &[
                 ("/usr/bin/qemu-i386-static", "qemu-user-static"),
             ],
         ],
+        libraries: STD,
         linker: "i686-linux-gnu-gcc",
         runner: "qemu-i386-static -L /usr/i686-linux-gnu",
         steps: INTERPRETED,
@@ -155,6 +166,7 @@ pub(crate) const TARGETS: &[Target] = &[
                 ("/usr/bin/qemu-arm-static", "qemu-user-static"),
             ],
         ],
+        libraries: STD,
         linker: "arm-linux-gnueabihf-gcc",
         runner: "qemu-arm-static -L /usr/arm-linux-gnueabihf",
         steps: INTERPRETED,
@@ -174,6 +186,7 @@ pub(crate) const TARGETS: &[Target] = &[
                 ("/usr/bin/qemu-s390x-static", "qemu-user-static"),
             ],
         ],
+        libraries: STD,
         linker: "s390x-linux-gnu-gcc",
         runner: "qemu-s390x-static -L /usr/s390x-linux-gnu",
         steps: INTERPRETED,
@@ -193,6 +206,7 @@ pub(crate) const TARGETS: &[Target] = &[
                 ("/usr/bin/qemu-riscv64-static", "qemu-user-static"),
             ],
         ],
+        libraries: STD,
         linker: "riscv64-linux-gnu-gcc",
         runner: "qemu-riscv64-static -L /usr/riscv64-linux-gnu",
         steps: INTERPRETED,
@@ -202,6 +216,7 @@ pub(crate) const TARGETS: &[Target] = &[
         triple: "wasm32-wasip1",
         about: "the command with the interpreter, as a guest of the command",
         needs: &[RUST, toolchain::NEEDED],
+        libraries: STD,
         linker: "",
         runner: "",
         steps: &[
@@ -217,7 +232,44 @@ pub(crate) const TARGETS: &[Target] = &[
             },
         ],
     },
+    Target {
+        name: "x86_64-none",
+        triple: "x86_64-unknown-none",
+        about: "the interpreter without a system: built, not run",
+        needs: &[RUST],
+        libraries: CORE,
+        linker: "",
+        runner: "",
+        steps: &[BARE],
+    },
+    Target {
+        name: "riscv32-none",
+        triple: "riscv32imac-unknown-none-elf",
+        about: "the interpreter without a system: built, not run",
+        needs: &[RUST],
+        libraries: CORE,
+        linker: "",
+        runner: "",
+        steps: &[BARE],
+    },
 ];
+
+/// What is built where there is no system.
+const BARE: Step = Step {
+    title: "decoder, contract, interpreter without a system",
+    smoke: true,
+    what: What::Build(&[&[
+        "-p",
+        "tepui-module",
+        "-p",
+        "tepui-abi",
+        "-p",
+        "tepui-interpreter",
+        "--no-default-features",
+        "--features",
+        "tepui-interpreter/libm",
+    ]]),
+};
 
 /// What is run where the interpreter is the only tier.
 const INTERPRETED: &[Step] = &[FOUNDATIONS, NATIVE];
