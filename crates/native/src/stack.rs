@@ -74,6 +74,21 @@ pub fn guest_stack_limit(guest_bytes: usize, sp: usize) -> usize {
     }
 }
 
+/// The stack limit `limit` for a guest in whose call chain `bytes` are not its own:
+/// as much lower as the host reserve of the current thread allows. On a stack that
+/// is not the thread's own, it stays as it is.
+#[inline]
+pub fn lower_stack_limit(limit: usize, bytes: usize) -> usize {
+    match thread_stack_bounds() {
+        Some(bounds) if bounds.contains(&limit) => {
+            let reserve = HOST_RESERVE.min(bounds.len() / 4);
+            let lowest = limit.min(bounds.start + reserve);
+            limit.saturating_sub(bytes).max(lowest)
+        }
+        _ => limit,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +107,12 @@ mod tests {
                     assert_eq!(limit, sp - (64 << 10));
                     let limit = guest_stack_limit(usize::MAX, sp);
                     assert_eq!(limit, bounds.start + HOST_RESERVE);
+                    let limit = sp - (64 << 10);
+                    assert_eq!(lower_stack_limit(limit, 100), limit - 100);
+                    let lowest = bounds.start + HOST_RESERVE;
+                    assert_eq!(lower_stack_limit(limit, usize::MAX), lowest);
+                    assert_eq!(lower_stack_limit(lowest - 8, 100), lowest - 8);
+                    assert_eq!(lower_stack_limit(1, 100), 1);
                 })
                 .expect("thread")
                 .join()

@@ -36,7 +36,7 @@ mod crossing {
     use tepui_interpreter::{NativeCall, Raised, TailCall};
     use tepui_module::Module;
 
-    pub(super) unsafe fn call_code(_: &Module, _: &TailCall, _: *mut u64) -> Option<()> {
+    pub(super) unsafe fn call_code(_: &Module, _: &TailCall, _: *mut u64, _: usize) -> Option<()> {
         unreachable!("there is no code in this build")
     }
 
@@ -72,7 +72,8 @@ pub(crate) unsafe fn call(
     unsafe {
         let vm = VmHostContext::store_context_of(context);
         let store = (*vm).store;
-        if stack::approximate_stack_pointer() < (*vm).stack_limit {
+        let began = stack::approximate_stack_pointer();
+        if began < (*vm).stack_limit {
             trapped(store, Trap::StackOverflow);
             return None;
         }
@@ -88,7 +89,7 @@ pub(crate) unsafe fn call(
                     type_index: module.func_type_index(module.func_index(function)),
                     slots,
                 };
-                return crossing::call_code(module, &call, slots);
+                return crossing::call_code(module, &call, slots, began);
             }
             Ok(Resolution::Host) => unreachable!("defined functions are not the host's"),
             Err(Raised) => return None,
@@ -100,6 +101,7 @@ pub(crate) unsafe fn call(
                 return None;
             }
         };
+        let outer = std::mem::replace(&mut (*store).run_began, began);
         let count = code.as_ref().area_slots();
         let bytes = slots.cast::<MaybeUninit<u64>>();
         let parameters = |area: *mut u64| bytes.copy_to_nonoverlapping(area.cast(), count);
@@ -116,12 +118,14 @@ pub(crate) unsafe fn call(
             Outcome::TailCall(call) => Some(Some(call)),
         };
         let tag = (*vm).entry_sp;
-        match SlotStack::call(stack, &RUNTIME, context, code, tag, parameters, finish)? {
+        let ended = SlotStack::call(stack, &RUNTIME, context, code, tag, parameters, finish);
+        (*store).run_began = outer;
+        match ended? {
             None => Some(()),
             Some(call) => {
                 // The slots of the run are as it left them: no other has begun.
                 let caller = VmInstance::of_context(NonNull::new_unchecked(call.caller_context));
-                crossing::call_code(caller.as_ref().decoded(), &call, slots)
+                crossing::call_code(caller.as_ref().decoded(), &call, slots, began)
             }
         }
     }
@@ -187,7 +191,23 @@ pub(crate) unsafe fn resolve(
 unsafe fn call_host(callee: *mut u8, caller: *mut u8, slots: *mut u64) -> Result<(), Raised> {
     // SAFETY: the interpreter finds these contexts where function references of
     // the host lead.
-    unsafe { VmHostContext::call(callee, caller, slots) }.ok_or(Raised)
+    unsafe {
+        let vm = VmHostContext::store_context_of(callee);
+        let limit = (*vm).stack_limit;
+        (*vm).stack_limit = limit_without_own_frames(limit, (*(*vm).store).run_began);
+        let called = VmHostContext::call(callee, caller, slots);
+        (*vm).stack_limit = limit;
+        called.ok_or(Raised)
+    }
+}
+
+/// The stack limit for what a run calls that is not interpreted: `limit`, which is
+/// the guest's, without the native frames of the interpreter since `began`. Those
+/// of guests are what it limits, and interpreted ones lie in slots.
+#[inline]
+pub(crate) fn limit_without_own_frames(limit: usize, began: usize) -> usize {
+    let own = began.saturating_sub(stack::approximate_stack_pointer());
+    stack::lower_stack_limit(limit, own)
 }
 
 /// Frames at each end of a backtrace whose positions are looked for: a backtrace

@@ -154,6 +154,9 @@ pub(crate) struct StoreOpaque {
     hooks: Hooks,
     #[cfg(feature = "interpreter")]
     slot_stack: Option<NonNull<tepui_interpreter::SlotStack>>,
+    /// The stack pointer where the innermost run of the interpreter began.
+    #[cfg(feature = "interpreter")]
+    pub(crate) run_began: usize,
 }
 
 // SAFETY: the raw pointers lead to allocations that the store owns and that
@@ -204,6 +207,8 @@ impl StoreOpaque {
             hooks,
             #[cfg(feature = "interpreter")]
             slot_stack: None,
+            #[cfg(feature = "interpreter")]
+            run_began: 0,
         }
     }
 

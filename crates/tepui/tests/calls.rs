@@ -1,13 +1,20 @@
 //! Calls in both directions: every way of passing values, errors, traps,
 //! panics, tail calls.
 
+mod tier;
+
 use tepui::{
-    Caller, Engine, Error, Func, FuncType, Instance, Linker, Module, Store, Trap, Val, ValType,
+    Caller, Error, Func, FuncType, Instance, Linker, Module, Store, Trap, Val, ValType,
     WasmBacktrace,
 };
 
+#[test]
+fn every_tier() {
+    tier::run_in_others(|_| &[]);
+}
+
 fn instance(text: &str) -> (Store<()>, Instance) {
-    let engine = Engine::default();
+    let engine = tier::engine();
     let module = Module::new(&engine, text).unwrap();
     let mut store = Store::new(&engine, ());
     let instance = Linker::new(&engine)
@@ -166,7 +173,7 @@ fn values_of_every_kind_and_number_pass_through() {
         ValType::V128,
         ValType::EXTERNREF,
     ];
-    let engine = Engine::default();
+    let engine = tier::engine();
     for count in [0, 1, 2, 3, 4, 5, 8, 9, 17, 40, 100, 1_000] {
         for shift in 0..kinds.len() {
             let parameters: Vec<_> = (0..count)
@@ -213,7 +220,7 @@ fn values_of_every_kind_and_number_pass_through() {
 
 #[test]
 fn errors_and_panics_of_host_functions_pass_through_wasm() {
-    let engine = Engine::default();
+    let engine = tier::engine();
     let module = Module::new(
         &engine,
         "(module
@@ -259,7 +266,7 @@ fn errors_and_panics_of_host_functions_pass_through_wasm() {
 
 #[test]
 fn host_and_guest_call_each_other_deeply() {
-    let engine = Engine::default();
+    let engine = tier::engine();
     let module = Module::new(
         &engine,
         "(module
@@ -299,7 +306,7 @@ fn host_and_guest_call_each_other_deeply() {
 
 #[test]
 fn every_instance_starts_with_the_same_memory() {
-    let engine = Engine::default();
+    let engine = tier::engine();
     let module = Module::new(
         &engine,
         "(module

@@ -1,10 +1,15 @@
 //! Typed host functions of many shapes: those that are called with registers as
 //! they are, those that go through an image, and the borders between them.
 
-use tepui::{Caller, Engine, Error, ExternRef, Func, Linker, Module, Rooted, Store, V128};
+mod tier;
 
-fn engine() -> Engine {
-    Engine::default()
+use tepui::{Caller, Error, ExternRef, Func, Linker, Module, Rooted, Store, V128};
+
+use tier::engine;
+
+#[test]
+fn every_tier() {
+    tier::run_in_others(|_| &[]);
 }
 
 /// Calls host function `f` of the type in `signature` through Wasm, with the

@@ -17,7 +17,7 @@ use tepui_module::{DefinedFuncIndex, Module, ValType};
 use tepui_native::stack;
 use tepui_native::stubs::{self, EnterStatus, LeaveFrame, RegisterClasses};
 
-use crate::interpreter::{RUNTIME, resolve, trapped};
+use crate::interpreter::{RUNTIME, limit_without_own_frames, resolve, trapped};
 use crate::store::Unwind;
 use crate::vm::context::{VmHostContext, VmStack, VmStoreContext};
 use crate::vm::instance::VmInstance;
@@ -53,13 +53,19 @@ unsafe fn move_values(types: &[ValType], mut from: impl Places, mut to: impl Pla
 }
 
 /// Calls code through *enter*, with results to `results`. `None` when the store has
-/// recorded why the call failed.
+/// recorded why the call failed. What lies on the stack between `began` and here is
+/// not the guest's.
 ///
 /// # Safety
 ///
 /// As for [`NativeCall`], whose type is one of `module`; the thread is ready for
 /// guests.
-pub(crate) unsafe fn call_code(module: &Module, call: &TailCall, results: *mut u64) -> Option<()> {
+pub(crate) unsafe fn call_code(
+    module: &Module,
+    call: &TailCall,
+    results: *mut u64,
+    began: usize,
+) -> Option<()> {
     // SAFETY: the caller's promises: the contexts are live, the slots hold what
     // the type says.
     unsafe {
@@ -73,6 +79,8 @@ pub(crate) unsafe fn call_code(module: &Module, call: &TailCall, results: *mut u
             Slots::new(call.slots.cast_mut()),
             Cursor::new(PARAMETERS, image, overflow),
         );
+        let limit = (*vm).stack_limit;
+        (*vm).stack_limit = limit_without_own_frames(limit, began);
         let status = stubs::call(
             call.code,
             call.callee_context,
@@ -81,6 +89,7 @@ pub(crate) unsafe fn call_code(module: &Module, call: &TailCall, results: *mut u
             vm.cast(),
             RegisterClasses::All,
         );
+        (*vm).stack_limit = limit;
         if status == EnterStatus::Unwound {
             // What was recorded goes on to whoever entered this run.
             (*vm).pending = 0;
@@ -133,6 +142,8 @@ pub(crate) unsafe fn enter(
                 return LeaveStatus::Unwind;
             }
         };
+        let began = image.addr() + size_of::<LeaveFrame>();
+        let outer = std::mem::replace(&mut (*store).run_began, began);
         let instance = VmInstance::of_context(NonNull::new_unchecked(callee));
         let module = instance.as_ref().inner().module();
         let ty = module.func_type(module.func_index(function));
@@ -163,15 +174,10 @@ pub(crate) unsafe fn enter(
                 LeaveStatus::TailCall
             }
         };
-        SlotStack::call(
-            slots,
-            &RUNTIME,
-            callee,
-            code,
-            (*vm).entry_sp,
-            parameters,
-            finish,
-        )
+        let tag = (*vm).entry_sp;
+        let status = SlotStack::call(slots, &RUNTIME, callee, code, tag, parameters, finish);
+        (*store).run_began = outer;
+        status
     }
 }
 
@@ -194,6 +200,8 @@ pub(crate) unsafe fn call_native(call: &NativeCall) -> Result<(), Raised> {
             type_index: call.type_index,
             slots: call.slots,
         };
-        call_code(module, &call, results).ok_or(Raised)
+        let vm = VmHostContext::store_context_of(call.callee_context);
+        let began = (*(*vm).store).run_began;
+        call_code(module, &call, results, began).ok_or(Raised)
     }
 }

@@ -494,6 +494,28 @@ fn deep_recursion_across_tiers_is_a_trap() {
     }
 }
 
+/// The interpreter's own frames, of which there are some in each step between it
+/// and code, take nothing from the stack that guests may use.
+#[test]
+fn steps_between_tiers_leave_the_stack_to_guests() {
+    let source = Source::new(DOWN);
+    for tiers in combinations(3) {
+        let module = source.module_with(&tiers, |config| {
+            config.max_wasm_stack(192 << 10);
+        });
+        let mut store = Store::new(module.engine(), ());
+        let never = Func::wrap(&mut store, |_: i32| -> i32 { unreachable!() });
+        let instance = Instance::new(&mut store, &module, &[never.into()]).unwrap();
+        let a = instance
+            .get_typed_func::<i32, i32>(&mut store, "a")
+            .unwrap();
+        let sum = a.call(&mut store, 300).unwrap_or_else(|error| {
+            panic!("{tiers:?}: {} frames: {error}", names(&error).len());
+        });
+        assert_eq!(sum, 302);
+    }
+}
+
 /// Panics and errors of the host pass through frames of all tiers.
 #[test]
 fn host_errors_and_panics_pass_through_all_tiers() {

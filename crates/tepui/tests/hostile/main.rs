@@ -7,6 +7,8 @@
 //! the memory of the process or make system calls fail are binaries of their
 //! own.
 
+use tepui::Strategy;
+
 mod accesses;
 mod big;
 mod images;
@@ -20,4 +22,17 @@ mod shared;
 mod stack;
 mod support;
 mod tables;
+#[path = "../tier/mod.rs"]
+mod tier;
 mod traps;
+
+/// Mutants are tried in all tiers anyway, and compared.
+#[test]
+fn every_tier() {
+    tier::run_in_others(|strategy| match strategy {
+        Strategy::Baseline | Strategy::Optimizing => &["mutants::"],
+        // What is big is so for a tier.
+        Strategy::Mixed { .. } => &["mutants::", "images::", "big::"],
+        _ => &["mutants::", "images::"],
+    });
+}

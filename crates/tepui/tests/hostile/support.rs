@@ -2,13 +2,16 @@
 //! source of numbers that is the same on each run.
 
 use tepui::{
-    Config, Engine, Error, Features, FrameInfo, Instance, Linker, Module, OptLevel, Store, Trap,
-    TypedFunc, WasmBacktrace, WasmParams, WasmResults,
+    Config, Engine, Error, Features, FrameInfo, Instance, Linker, Module, OptLevel, Store,
+    Strategy, Trap, TypedFunc, WasmBacktrace, WasmParams, WasmResults,
 };
 
-/// The default configuration with every proposal of this version.
+use crate::tier;
+
+/// The default configuration with every proposal of this version, in the tier of
+/// this run.
 pub(crate) fn config() -> Config {
-    let mut config = Config::new();
+    let mut config = tier::config();
     config.features(Features::IMPLEMENTED);
     config
 }
@@ -49,8 +52,11 @@ pub(crate) fn engines() -> Vec<(&'static str, Engine)> {
                 .spectre_hardening(false);
         }),
     ];
+    let interprets = tier::strategy() == Strategy::Interpreter;
     changes
         .into_iter()
+        // What the interpreter does depends on neither.
+        .filter(|(name, _)| !(interprets && name.contains("unoptimized")))
         .map(|(name, change)| (name, engine_with(change)))
         .collect()
 }
