@@ -36,10 +36,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(RunArgs),
+    #[cfg(feature = "compiler")]
     Compile(CompileArgs),
     Validate(ValidateArgs),
+    #[cfg(feature = "wast")]
     Wast(WastArgs),
     Settings(SettingsArgs),
+    #[cfg(feature = "completion")]
     Completion(CompletionArgs),
 }
 
@@ -123,6 +126,7 @@ pub(crate) struct RunArgs {
 
     /// Run images even if you did not compile them on this machine. An image is
     /// native code that can do whatever a program of yours can
+    #[cfg(feature = "compiler")]
     #[arg(long)]
     pub(crate) trust_image: bool,
 
@@ -150,6 +154,7 @@ pub(crate) struct RunArgs {
 /// fits the version of tepui and the options (tier, proposals, fuel, timeout)
 /// that it was made with. It is tagged as yours, so that `tepui run` knows it
 /// from images that others made, which it runs with --trust-image only.
+#[cfg(feature = "compiler")]
 #[derive(Args, Debug)]
 pub(crate) struct CompileArgs {
     /// The module to compile, or `-` for stdin
@@ -196,6 +201,7 @@ pub(crate) struct ValidateArgs {
 /// Every implemented proposal is on. Each directive that does not hold is
 /// reported as FILE:LINE:COLUMN with the reason, on stdout, and does not stop
 /// the rest; counts come last. Ends with code 1 if anything failed.
+#[cfg(feature = "wast")]
 #[derive(Args, Debug)]
 pub(crate) struct WastArgs {
     /// Scripts, `-` for stdin, or directories, of which every .wast file is run
@@ -221,6 +227,7 @@ pub(crate) struct SettingsArgs {}
 ///
 /// For example: `tepui completion bash >
 /// ~/.local/share/bash-completion/completions/tepui`.
+#[cfg(feature = "completion")]
 #[derive(Args, Debug)]
 pub(crate) struct CompletionArgs {
     /// The shell

@@ -4,7 +4,7 @@ use crate::args::CompileArgs;
 use crate::engine::{self, Purpose};
 use crate::failure::Failure;
 use crate::input::{self, Content};
-use crate::{Outcome, output, progress};
+use crate::{Outcome, output, progress, trust};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal};
@@ -29,7 +29,7 @@ pub(crate) fn compile(args: &CompileArgs) -> Outcome {
         }
     };
     let what = format!("Compiling {name} ({} KiB)", binary.len().div_ceil(1024));
-    let image = progress::during(&what, || engine::compile_image(&engine, &binary))
+    let image = progress::during(&what, || trust::compile_image(&engine, &binary))
         .map_err(|e| Failure::load(&name, &e))?;
     if args.output.as_os_str() == "-" {
         if io::stdout().is_terminal() {

@@ -1,14 +1,12 @@
 //! How do the command line's choices become an engine? What the embedding API
-//! calls tiers, proposals and images is translated here and nowhere else.
-//!
-//! This file holds unsafe code: loading an image.
+//! calls tiers and proposals is translated here and nowhere else.
 
 use crate::args::EngineArgs;
 use crate::failure::Failure;
-use crate::{progress, trust};
+use crate::progress;
 use std::fmt;
 use std::str::FromStr;
-use tepui::{Config, Engine, Error, Features, Module, Proposal, Strategy};
+use tepui::{Config, Engine, Features, Proposal, Strategy};
 
 /// A tier that this build has, or all of them mixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,48 +173,14 @@ pub(crate) fn engine(args: &EngineArgs, purpose: Purpose<'_>) -> Result<Engine, 
     Engine::new(&config).map_err(|e| Failure::Usage(format!("{e:#}")))
 }
 
-/// Whether `bytes` are a compiled image of some version of Tepui.
-pub(crate) fn is_image(bytes: &[u8]) -> bool {
-    Module::is_image(bytes)
-}
-
 /// Why an image may be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
     /// It has the tag of the user's key.
     Tagged,
     /// The person who runs it says so.
+    #[cfg(feature = "compiler")]
     Given,
-}
-
-/// Loads the image in `file`.
-pub(crate) fn load_image(
-    engine: &Engine,
-    image: &[u8],
-    file: &str,
-    trust: Trust,
-) -> Result<Module, Failure> {
-    let loaded = match trust {
-        Trust::Tagged => {
-            let key = trust::known_key(file)?;
-            Module::deserialize_authenticated(engine, image, key.bytes())
-        }
-        // SAFETY: an image is native code, and the runtime can only check that
-        // it is intact and made for this version, not that the compiler made
-        // it. The person who passes --trust-image decides to run it, as with
-        // any program.
-        Trust::Given => unsafe { Module::deserialize(engine, image) },
-    };
-    loaded.map_err(|e| Failure::load(file, &e))
-}
-
-/// Compiles a module in the binary format to an image, with the tag of the
-/// user's key if there can be one.
-pub(crate) fn compile_image(engine: &Engine, binary: &[u8]) -> Result<Vec<u8>, Error> {
-    match trust::signing_key() {
-        Some(key) => engine.precompile_module_authenticated(binary, key.bytes()),
-        None => engine.precompile_module(binary),
-    }
 }
 
 /// The proposals with name, description, phase, default and whether they are

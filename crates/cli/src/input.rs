@@ -1,9 +1,11 @@
 //! What is in a file that the user names? Decided by its content, never by its
 //! name: a module in the binary or the text format, or a compiled image.
 
-use crate::engine::{self, Trust};
+use crate::engine::Trust;
 use crate::failure::Failure;
 use crate::progress;
+#[cfg(feature = "compiler")]
+use crate::trust;
 use crate::units::show_size;
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,6 +22,7 @@ pub(crate) enum Content {
     /// been validated.
     Binary(Vec<u8>),
     /// A compiled image.
+    #[cfg(feature = "compiler")]
     Image(Vec<u8>),
 }
 
@@ -68,6 +71,7 @@ fn read_rest(file: &Path, source: impl Read, bytes: &mut Vec<u8>) -> Result<(), 
 }
 
 /// Reads all of a file, or of stdin for `-`.
+#[cfg(feature = "wast")]
 pub(crate) fn read_bytes(file: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     read_rest(file, open(file)?, &mut bytes)?;
@@ -99,12 +103,16 @@ pub(crate) fn read(file: &Path) -> Result<Content, Failure> {
         read_rest(file, source, &mut bytes)?;
         return Ok(Content::Binary(bytes));
     }
-    if engine::is_image(&bytes) {
+    #[cfg(feature = "compiler")]
+    if trust::is_image(&bytes) {
         read_rest(file, source, &mut bytes)?;
         return Ok(Content::Image(bytes));
     }
+    #[cfg(feature = "compiler")]
     const UNKNOWN: &str = "this is neither a WebAssembly module (binary or text) nor an image \
                            that `tepui compile` made";
+    #[cfg(not(feature = "compiler"))]
+    const UNKNOWN: &str = "this is no WebAssembly module; this build of tepui runs no images";
     if bytes.contains(&0) {
         return refuse(UNKNOWN);
     }
@@ -116,14 +124,27 @@ pub(crate) fn read(file: &Path) -> Result<Content, Failure> {
 }
 
 /// Converts the text format. The error shows the line.
+#[cfg(feature = "wat")]
 fn text_to_binary(file: &Path, text: &str) -> Result<Vec<u8>, Failure> {
     wat::Parser::new()
         .parse_str(Some(Path::new(&show(file))), text)
         .map_err(|e| Failure::Load(format!("{}: {e}", show(file))))
 }
 
+/// Says that this build cannot convert the text format.
+#[cfg(not(feature = "wat"))]
+fn text_to_binary(file: &Path, _: &str) -> Result<Vec<u8>, Failure> {
+    Err(Failure::Load(format!(
+        "{}: this is no WebAssembly module in the binary format, and this build of tepui reads no \
+         other",
+        show(file)
+    )))
+}
+
 /// Reads, compiles and checks the module in `file`.
-pub(crate) fn load(engine: &Engine, file: &Path, trust: Trust) -> Result<Module, Failure> {
+pub(crate) fn load(engine: &Engine, file: &Path, why: Trust) -> Result<Module, Failure> {
+    #[cfg(not(feature = "compiler"))]
+    let Trust::Tagged = why;
     match read(file)? {
         Content::Binary(binary) => {
             let what = format!(
@@ -134,6 +155,7 @@ pub(crate) fn load(engine: &Engine, file: &Path, trust: Trust) -> Result<Module,
             progress::during(&what, || Module::from_binary(engine, &binary))
                 .map_err(|e| Failure::load(show(file), &e))
         }
-        Content::Image(image) => engine::load_image(engine, &image, &show(file), trust),
+        #[cfg(feature = "compiler")]
+        Content::Image(image) => trust::load_image(engine, &image, &show(file), why),
     }
 }

@@ -4,7 +4,9 @@
 //! on the command line and [`failure`] which exit code means what.
 
 mod args;
+#[cfg(feature = "compiler")]
 mod compile;
+#[cfg(feature = "completion")]
 mod completion;
 mod engine;
 mod failure;
@@ -15,9 +17,11 @@ mod output;
 mod progress;
 mod run;
 mod settings;
+#[cfg(feature = "compiler")]
 mod trust;
 mod units;
 mod validate;
+#[cfg(feature = "wast")]
 mod wast;
 
 use args::{Cli, Command};
@@ -34,10 +38,13 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Run(args) => run::run(args),
+        #[cfg(feature = "compiler")]
         Command::Compile(args) => compile::compile(&args),
         Command::Validate(args) => validate::validate(&args),
+        #[cfg(feature = "wast")]
         Command::Wast(args) => wast::wast(&args),
         Command::Settings(args) => settings::settings(&args),
+        #[cfg(feature = "completion")]
         Command::Completion(args) => completion::completion(&args),
     };
     match result.and_then(|()| output::flush()) {
@@ -92,6 +99,7 @@ mod tests {
         );
         for same in [
             &["tepui"][..],
+            #[cfg(feature = "wast")]
             &["tepui", "wast", "x"],
             &["tepui", "--help"],
             &["tepui", "help", "run"],

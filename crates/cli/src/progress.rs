@@ -1,16 +1,22 @@
 //! What does a person see while a long compilation runs? A bar on stderr, if that
 //! is a terminal, and only when it takes long enough to wonder.
 
+#[cfg(feature = "progress")]
 use indicatif::{ProgressBar, ProgressStyle};
+#[cfg(feature = "progress")]
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(feature = "progress")]
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+#[cfg(feature = "progress")]
 use std::time::Duration;
 
 /// Shorter work than this shows nothing.
+#[cfg(feature = "progress")]
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The time between two drawings.
+#[cfg(feature = "progress")]
 const TICK: Duration = Duration::from_millis(100);
 
 /// How far the compilation is; the command compiles one module at a time.
@@ -25,8 +31,15 @@ pub(crate) fn report(done: usize, all: usize) {
     ALL.store(all, Ordering::Relaxed);
 }
 
+/// Does `work`; this build shows nothing meanwhile.
+#[cfg(not(feature = "progress"))]
+pub(crate) fn during<T>(_what: &str, work: impl FnOnce() -> T) -> T {
+    work()
+}
+
 /// Does `work`, with `what`, the progress and the time so far on the terminal
 /// meanwhile.
+#[cfg(feature = "progress")]
 pub(crate) fn during<T>(what: &str, work: impl FnOnce() -> T) -> T {
     if !io::stderr().is_terminal() {
         return work();
@@ -43,6 +56,7 @@ pub(crate) fn during<T>(what: &str, work: impl FnOnce() -> T) -> T {
     })
 }
 
+#[cfg(feature = "progress")]
 fn draw(what: &str, ended: &Receiver<()>) {
     let still_working = |wait| ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
     if !still_working(PATIENCE) {

@@ -54,11 +54,14 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
 fn run_here(args: &RunArgs) -> Outcome {
     let (file, guest_args) = split_args(args)?;
     let name = input::show(&file);
+    #[cfg(feature = "compiler")]
     let trust = if args.trust_image {
         Trust::Given
     } else {
         Trust::Tagged
     };
+    #[cfg(not(feature = "compiler"))]
+    let trust = Trust::Tagged;
     let engine = engine::engine(
         &args.engine,
         Purpose {
@@ -95,7 +98,8 @@ fn run_here(args: &RunArgs) -> Outcome {
 
     let watchdog = args
         .timeout
-        .map(|limit| Watchdog::start(&engine, &mut store, &name, limit));
+        .map(|limit| Watchdog::start(&engine, &mut store, &name, limit))
+        .transpose()?;
     let limits = Limits {
         fuel: args.fuel,
         timeout: args.timeout,
@@ -332,12 +336,19 @@ impl Watchdog {
     /// Starts to count. After `limit` the guest traps at its next check, and
     /// its waits end. If it is in a host call that cannot be ended, such as a
     /// write to a file system that hangs, the process ends a little later.
-    fn start(engine: &Engine, store: &mut Store<Host>, name: &str, limit: Duration) -> Watchdog {
+    ///
+    /// Fails where the system starts no thread that could count.
+    fn start(
+        engine: &Engine,
+        store: &mut Store<Host>,
+        name: &str,
+        limit: Duration,
+    ) -> Result<Watchdog, Failure> {
         store.set_epoch_deadline(1);
         let waits = store.data().interrupt_handle();
         let (engine, name) = (engine.clone(), name.to_string());
         let (guest_runs, ended) = channel::<()>();
-        std::thread::spawn(move || {
+        let counts = move || {
             let runs_after =
                 |wait: Duration| ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
             if !runs_after(limit) {
@@ -352,9 +363,17 @@ impl Watchdog {
                 ));
                 std::process::exit(Failure::TRAP.into());
             }
-        });
-        Watchdog {
+        };
+        std::thread::Builder::new()
+            .name("watchdog".to_string())
+            .spawn(counts)
+            .map_err(|e| {
+                Failure::Load(format!(
+                    "cannot limit the time: no thread to watch it can be started: {e}"
+                ))
+            })?;
+        Ok(Watchdog {
             _guest_runs: guest_runs,
-        }
+        })
     }
 }

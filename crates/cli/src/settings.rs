@@ -5,6 +5,7 @@ use crate::engine::{self, Tier};
 use crate::output::out;
 use crate::units::show_size;
 use crate::{Outcome, run};
+#[cfg(feature = "wast")]
 use tepui_wast::WastRunner;
 
 /// Prints the tables.
@@ -76,11 +77,13 @@ pub(crate) fn settings(_: &SettingsArgs) -> Outcome {
         show_size(run::MIN_STACK as u64),
         show_size(run::MAX_STACK as u64)
     )?;
+    #[cfg(feature = "wast")]
     out!(
         "  {:<26} {}, unless --max-stack N is given",
         "native stack of a script",
         show_size(WastRunner::DEFAULT_STACK_SIZE as u64)
-    )
+    )?;
+    Ok(())
 }
 
 macro_rules! detect {

@@ -4,10 +4,13 @@
 //! An image is machine code, which nobody can verify. `tepui compile` tags each
 //! image with a key that only its user can read; `tepui run` takes an image
 //! without a question only if it has that tag.
+//!
+//! This file holds unsafe code: it loads machine code.
 
+use crate::engine::Trust;
 use crate::failure::Failure;
 use std::path::PathBuf;
-use tepui::UserKey;
+use tepui::{Engine, Error, Module, UserKey};
 
 /// The folder of the user's key: where the system wants data of programs.
 fn folder() -> Option<PathBuf> {
@@ -58,5 +61,40 @@ pub(crate) fn known_key(file: &str) -> Result<UserKey, Failure> {
         Err(error) => Err(Failure::Load(format!(
             "{file}: the key for images: {error}"
         ))),
+    }
+}
+
+/// Whether `bytes` are a compiled image of some version of Tepui.
+pub(crate) fn is_image(bytes: &[u8]) -> bool {
+    Module::is_image(bytes)
+}
+
+/// Loads the image in `file`.
+pub(crate) fn load_image(
+    engine: &Engine,
+    image: &[u8],
+    file: &str,
+    trust: Trust,
+) -> Result<Module, Failure> {
+    let loaded = match trust {
+        Trust::Tagged => {
+            let key = known_key(file)?;
+            Module::deserialize_authenticated(engine, image, key.bytes())
+        }
+        // SAFETY: an image is native code, and the runtime can only check that
+        // it is intact and made for this version, not that the compiler made
+        // it. The person who passes --trust-image decides to run it, as with
+        // any program.
+        Trust::Given => unsafe { Module::deserialize(engine, image) },
+    };
+    loaded.map_err(|e| Failure::load(file, &e))
+}
+
+/// Compiles a module in the binary format to an image, with the tag of the
+/// user's key if there can be one.
+pub(crate) fn compile_image(engine: &Engine, binary: &[u8]) -> Result<Vec<u8>, Error> {
+    match signing_key() {
+        Some(key) => engine.precompile_module_authenticated(binary, key.bytes()),
+        None => engine.precompile_module(binary),
     }
 }

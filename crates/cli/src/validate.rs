@@ -36,6 +36,7 @@ fn check(engine: &Engine, file: &Path) -> Outcome {
             progress::during(&what, || Module::validate(engine, &binary))
                 .map_err(|e| Failure::load(input::show(file), &e))
         }
+        #[cfg(feature = "compiler")]
         Content::Image(_) => Err(Failure::Load(format!(
             "{}: this is a compiled image, not a module",
             input::show(file)
