@@ -542,7 +542,8 @@ impl Val {
             Val::I64(value) => VmGlobalDefinition::from_bytes(&value.to_ne_bytes()),
             Val::F32(bits) => VmGlobalDefinition::from_bytes(&bits.to_ne_bytes()),
             Val::F64(bits) => VmGlobalDefinition::from_bytes(&bits.to_ne_bytes()),
-            Val::V128(value) => VmGlobalDefinition::from_bytes(&value.0.to_ne_bytes()),
+            // Lane 0 first on every machine, as in memories and slots.
+            Val::V128(value) => VmGlobalDefinition::from_bytes(&value.0.to_le_bytes()),
             Val::FuncRef(_) => {
                 let bits = Ref::to_bits(self.ref_().unwrap_or(Ref::Func(None))) as usize;
                 VmGlobalDefinition::from_bytes(&bits.to_ne_bytes())
@@ -569,7 +570,7 @@ impl Val {
             ValType::I64 => Val::I64(i64::from_ne_bytes(definition.bytes())),
             ValType::F32 => Val::F32(u32::from_ne_bytes(definition.bytes())),
             ValType::F64 => Val::F64(u64::from_ne_bytes(definition.bytes())),
-            ValType::V128 => Val::V128(V128(u128::from_ne_bytes(definition.bytes()))),
+            ValType::V128 => Val::V128(V128(u128::from_le_bytes(definition.bytes()))),
             ValType::Ref(ty) => {
                 let representation = Representation::of_reference(ty.heap_type().to_module());
                 let bits = match representation {
