@@ -13,7 +13,8 @@
 
 use crate::target::Target;
 
-/// Bytes in a global definition; one `v128`, 16-byte aligned.
+/// Bytes in a global definition, 16-byte aligned: one `v128`, whose lane 0 comes
+/// first on every target; narrower values in the byte order of the target.
 pub const GLOBAL_BYTES: u32 = 16;
 
 const fn align(offset: u32, to: u32) -> u32 {
