@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tepui::{
     Config, Engine, Error, Extern, Features, Global, Instance, Memory, Module, Ref, Store,
-    StoreLimits, StoreLimitsBuilder, Table, Trap, Val,
+    StoreLimits, StoreLimitsBuilder, Strategy, Table, Trap, Val,
 };
 use wasm_smith::{Config as Shape, Module as Generated};
 
@@ -55,31 +55,29 @@ const SEED: &str = "(module $seed
       (block $d (block $0 (br_table $0 $d $0 (local.get $i))) (return (i32.const 1)))
       (select (i32.wrap_i64 (local.get $l)) (i32.const 3) (ref.is_null (global.get $z)))))";
 
-/// Engines that differ in how they compile, not in what guests may see.
+/// Engines that differ in how they run functions, not in what guests may see: each
+/// tier, with memories that are guarded and that are checked, and mixtures.
 fn engines() -> Vec<Engine> {
-    type Change = fn(&mut Config);
-    let changes: [Change; 2] = [
-        |_| {},
-        |config| {
-            config
-                .memory_reservation(0)
-                .opt_level(tepui::OptLevel::None);
-        },
-    ];
-    changes
-        .into_iter()
-        .map(|change| {
-            let mut config = Config::new();
-            config
-                .features(Features::IMPLEMENTED)
-                .consume_fuel(true)
-                .deterministic(true)
-                .parallel_compilation(false)
-                .max_wasm_stack(128 << 10);
-            change(&mut config);
-            Engine::new(&config).unwrap()
-        })
-        .collect()
+    let mixed = [1, 2].map(|seed| Strategy::Mixed { seed });
+    let strategies = Strategy::AVAILABLE.iter().rev().copied().chain(mixed);
+    let mut engines = Vec::new();
+    for strategy in strategies {
+        let mut config = Config::new();
+        config
+            .features(Features::IMPLEMENTED)
+            .strategy(strategy)
+            .consume_fuel(true)
+            .deterministic(true)
+            .parallel_compilation(false)
+            .max_wasm_stack(128 << 10);
+        engines.push(Engine::new(&config).unwrap());
+        config
+            .memory_reservation(0)
+            .opt_level(tepui::OptLevel::None)
+            .spectre_hardening(false);
+        engines.push(Engine::new(&config).unwrap());
+    }
+    engines
 }
 
 fn limits() -> StoreLimits {
@@ -347,7 +345,7 @@ fn generated_modules_do_the_same_everywhere() {
             bulk_memory_enabled: true,
             reference_types_enabled: true,
             simd_enabled: true,
-            relaxed_simd_enabled: false,
+            relaxed_simd_enabled: true,
             multi_value_enabled: true,
             saturating_float_to_int_enabled: true,
             sign_extension_ops_enabled: true,
