@@ -83,10 +83,10 @@ pub fn emit(blocks: &[Block]) -> usize {
         inst::movsd_a_m::<Plain>::new(x, mem).encode(&mut sink);
         inst::mulsd_a::<Plain>::new(x, XmmMem::Xmm(y)).encode(&mut sink);
         match i8::try_from(imm) {
-            Ok(imm) => inst::cmpl_mi_sxb::<Plain>::new(GprMem::Gpr(a), imm).encode(&mut sink),
-            Err(_) => inst::cmpl_mi::<Plain>::new(GprMem::Gpr(a), imm as u32).encode(&mut sink),
+            Ok(imm) => inst::subl_mi_sxb::<Plain>::new(GprMem::Gpr(a), imm).encode(&mut sink),
+            Err(_) => inst::subl_mi::<Plain>::new(GprMem::Gpr(a), imm as u32).encode(&mut sink),
         }
-        inst::jne_d32::<Plain>::new(0).encode(&mut sink);
+        inst::jne_d32::new(0).encode(&mut sink);
         let after = sink.0.len();
         let distance = (sink.0.len() - after) as u32;
         sink.0[after - 4..].copy_from_slice(&distance.to_le_bytes());

@@ -61,8 +61,8 @@ pub fn emit(blocks: &[Block]) -> usize {
         }
         dynasm!(ops ; .arch x64 ; mulsd Rx(x), Rx(y));
         match i8::try_from(imm) {
-            Ok(imm) => dynasm!(ops ; .arch x64 ; cmp Rd(a), BYTE imm),
-            Err(_) => dynasm!(ops ; .arch x64 ; cmp Rd(a), DWORD imm),
+            Ok(imm) => dynasm!(ops ; .arch x64 ; sub Rd(a), BYTE imm),
+            Err(_) => dynasm!(ops ; .arch x64 ; sub Rd(a), DWORD imm),
         }
         let over = ops.new_dynamic_label();
         dynasm!(ops ; .arch x64 ; jne =>over ; =>over);

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 
 use crate::Block;
-use crate::emit::{Cc, Emitter, Imm, Mem};
+use crate::emit::{Cc, Emitter, Imm};
+use crate::masm::Mem;
 use crate::reg::Reg;
 
 thread_local! {
@@ -40,10 +41,10 @@ pub fn emit(blocks: &[Block]) -> usize {
             // movsd x, [r15 + a + disp]; mulsd x, y
             e.op(0xf2_0110, false, x.code(), mem);
             e.op(0xf2_0159, false, x.code(), y);
-            // cmp a, imm; jne over
+            // sub a, imm; jne over
             match i8::try_from(block.imm) {
-                Ok(imm) => e.op_imm(0x83, false, 7, a, Imm::I8(imm as u8)),
-                Err(_) => e.op_imm(0x81, false, 7, a, Imm::I32(block.imm as u32)),
+                Ok(imm) => e.op_imm(0x83, false, 5, a, Imm::I8(imm as u8)),
+                Err(_) => e.op_imm(0x81, false, 5, a, Imm::I32(block.imm as u32)),
             }
             let over = e.label();
             e.jcc(Cc::NotEqual, over);

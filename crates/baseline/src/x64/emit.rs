@@ -1,8 +1,8 @@
 //! How are instructions of x86-64 encoded? Legacy and VEX forms, labels,
 //! constants beside the code.
 //!
-//! An instruction is put together in sixteen bytes on the stack and appended
-//! with one store; the buffer is then cut to the instruction's length. Forward
+//! An instruction is put together in registers and appended with one store of
+//! sixteen bytes; the buffer is then cut to the instruction's length. Forward
 //! jumps hold, until their label is bound, the place of the jump before them to
 //! the same label: a label needs no list.
 
@@ -106,23 +106,30 @@ pub(super) enum Imm {
     I32(u32),
 }
 
+/// An instruction while it is put together, in two registers: what comes before
+/// the distance, at most seven bytes, then distance and immediate, at most
+/// eight. Lengths are in bits.
+#[derive(Default)]
 struct Bytes {
-    bytes: [u8; 16],
-    len: usize,
+    head: u64,
+    head_bits: u32,
+    tail: u64,
+    tail_bits: u32,
 }
 
 impl Bytes {
     #[inline(always)]
     fn put(&mut self, byte: u8) {
-        self.bytes[self.len & 15] = byte;
-        self.len += 1;
+        self.head |= u64::from(byte) << self.head_bits;
+        self.head_bits += 8;
     }
 
+    /// Appends to the distance and immediate; above its `bits` the value is
+    /// zero.
     #[inline(always)]
-    fn put32(&mut self, word: u32) {
-        for byte in word.to_le_bytes() {
-            self.put(byte);
-        }
+    fn put_tail(&mut self, value: u64, bits: u32) {
+        self.tail |= value << self.tail_bits;
+        self.tail_bits += bits;
     }
 }
 
@@ -170,8 +177,9 @@ impl Emitter {
 
     #[inline(always)]
     fn append(&mut self, bytes: &Bytes) {
-        let len = self.code.len() + bytes.len;
-        self.code.extend_from_slice(&bytes.bytes);
+        let len = self.code.len() + (bytes.head_bits + bytes.tail_bits) as usize / 8;
+        let all = u128::from(bytes.head) | u128::from(bytes.tail) << bytes.head_bits;
+        self.code.extend_from_slice(&all.to_le_bytes());
         self.code.truncate(len);
     }
 
@@ -194,12 +202,12 @@ impl Emitter {
             Rm::Mem(mem) => {
                 let base = mem.base.code();
                 // rbp and r13 as bases have no form without a distance.
-                let mode = if mem.disp == 0 && base & 7 != 5 {
-                    0x00
+                let (mode, distance, bits) = if mem.disp == 0 && base & 7 != 5 {
+                    (0x00, 0, 0)
                 } else if mem.disp as i8 as i32 == mem.disp {
-                    0x40
+                    (0x40, u64::from(mem.disp as u8), 8)
                 } else {
-                    0x80
+                    (0x80, u64::from(mem.disp as u32), 32)
                 };
                 match mem.index {
                     None if base & 7 != 4 => out.put(mode | reg | (base & 7)),
@@ -212,30 +220,23 @@ impl Emitter {
                         out.put((mem.scale << 6) | ((index.code() & 7) << 3) | (base & 7));
                     }
                 }
-                match mode {
-                    0x40 => out.put(mem.disp as u8),
-                    0x80 => out.put32(mem.disp as u32),
-                    _ => {}
-                }
+                out.put_tail(distance, bits);
             }
             Rm::Constant(constant) => {
                 out.put(reg | 5);
                 self.fixups.push(ConstantFixup {
-                    field: self.position() + out.len as u32,
+                    field: self.position() + out.head_bits / 8,
                     tail: 4 + tail,
                     constant,
                 });
-                out.put32(0);
+                out.put_tail(0, 32);
             }
         }
         match imm {
             Imm::None => {}
-            Imm::I8(imm) => out.put(imm),
-            Imm::I16(imm) => {
-                out.put(imm as u8);
-                out.put((imm >> 8) as u8);
-            }
-            Imm::I32(imm) => out.put32(imm),
+            Imm::I8(imm) => out.put_tail(imm.into(), 8),
+            Imm::I16(imm) => out.put_tail(imm.into(), 16),
+            Imm::I32(imm) => out.put_tail(imm.into(), 32),
         }
     }
 
@@ -255,10 +256,7 @@ impl Emitter {
     /// byte registers.
     #[inline(always)]
     fn legacy(&mut self, op: Op, wide: bool, force: bool, reg: u8, rm: Rm, imm: Imm) {
-        let mut out = Bytes {
-            bytes: [0; 16],
-            len: 0,
-        };
+        let mut out = Bytes::default();
         let prefix = (op >> 16) as u8;
         if prefix != 0 {
             out.put(prefix);
@@ -308,10 +306,7 @@ impl Emitter {
     /// An instruction in the VEX encoding, 128 bits.
     #[inline]
     pub(super) fn vex(&mut self, op: Op, wide: bool, reg: Reg, second: u8, rm: Rm, imm: Imm) {
-        let mut out = Bytes {
-            bytes: [0; 16],
-            len: 0,
-        };
+        let mut out = Bytes::default();
         let pp = match (op >> 16) as u8 {
             0 => 0,
             0x66 => 1,
@@ -337,28 +332,21 @@ impl Emitter {
 
     /// `mov reg, imm64`.
     pub(super) fn mov_imm64(&mut self, reg: Reg, value: u64) {
-        let mut out = Bytes {
-            bytes: [0; 16],
-            len: 0,
-        };
+        let mut out = Bytes::default();
         out.put(0x48 | (reg.code() >> 3));
         out.put(0xb8 | (reg.code() & 7));
-        out.put32(value as u32);
-        out.put32((value >> 32) as u32);
+        out.put_tail(value, 64);
         self.append(&out);
     }
 
     /// `mov reg, imm32`, zero-extended.
     pub(super) fn mov_imm32(&mut self, reg: Reg, value: u32) {
-        let mut out = Bytes {
-            bytes: [0; 16],
-            len: 0,
-        };
+        let mut out = Bytes::default();
         if reg.code() >= 8 {
             out.put(0x41);
         }
         out.put(0xb8 | (reg.code() & 7));
-        out.put32(value);
+        out.put_tail(value.into(), 32);
         self.append(&out);
     }
 
