@@ -11,24 +11,36 @@ use std::sync::Arc;
 /// Displayed, it is one line per frame under a headline. Of a stack deeper
 /// than [`WasmBacktrace::SHOWN`] frames, as after a runaway recursion, only
 /// the innermost and the outermost are displayed, with the number of frames
-/// between them; [`WasmBacktrace::frames`] has them all.
+/// between them; [`WasmBacktrace::frames`] has more.
 #[derive(Clone)]
 pub struct WasmBacktrace {
     frames: Vec<FrameInfo>,
+    omitted: usize,
 }
 
 impl WasmBacktrace {
     /// The most frames that are displayed: half of them innermost, half outermost.
     pub const SHOWN: usize = 100;
 
-    /// The backtrace with these frames, innermost first.
-    pub(crate) fn new(frames: Vec<FrameInfo>) -> WasmBacktrace {
-        WasmBacktrace { frames }
+    /// The most frames that are kept: half of them innermost, half outermost. How
+    /// deep a stack is, is up to the guest.
+    pub const KEPT: usize = 100_000;
+
+    /// The backtrace with these frames, innermost first, of which half come before
+    /// those `omitted`.
+    pub(crate) fn new(frames: Vec<FrameInfo>, omitted: usize) -> WasmBacktrace {
+        WasmBacktrace { frames, omitted }
     }
 
     /// The frames, innermost first. Frames of the host are not among them.
     pub fn frames(&self) -> &[FrameInfo] {
         &self.frames
+    }
+
+    /// How many frames of a stack deeper than [`WasmBacktrace::KEPT`] are missing
+    /// in the middle of [`frames`](WasmBacktrace::frames).
+    pub fn omitted(&self) -> usize {
+        self.omitted
     }
 }
 
@@ -38,18 +50,19 @@ impl fmt::Display for WasmBacktrace {
         if self.frames.is_empty() {
             return f.write_str("\n    <no wasm frames>");
         }
-        let omitted = self.frames.len().saturating_sub(Self::SHOWN);
-        let first = if omitted > 0 {
-            Self::SHOWN / 2
-        } else {
-            self.frames.len()
-        };
-        for (number, frame) in self.frames.iter().enumerate() {
-            if number < first || number >= first + omitted {
-                write!(f, "\n  {number:>5}: {frame}")?;
-            } else if number == first {
-                write!(f, "\n         … {omitted} frames not shown …")?;
-            }
+        let count = self.frames.len() + self.omitted;
+        let hidden = count.saturating_sub(Self::SHOWN).max(self.omitted);
+        let first = (count - hidden).min(Self::SHOWN / 2);
+        let (innermost, rest) = self.frames.split_at(first);
+        for (number, frame) in innermost.iter().enumerate() {
+            write!(f, "\n  {number:>5}: {frame}")?;
+        }
+        if hidden > 0 {
+            write!(f, "\n         … {hidden} frames not shown …")?;
+        }
+        let outermost = &rest[hidden - self.omitted..];
+        for (number, frame) in (first + hidden..).zip(outermost) {
+            write!(f, "\n  {number:>5}: {frame}")?;
         }
         Ok(())
     }
@@ -89,12 +102,6 @@ impl FrameInfo {
             module_offset,
             func_offset: module_offset.and_then(|offset| offset.checked_sub(body_offset)),
         }
-    }
-
-    /// A frame of which nothing is known yet.
-    #[cfg(feature = "interpreter")]
-    pub(crate) fn unknown() -> FrameInfo {
-        FrameInfo::new(None::<&str>, 0, None::<&str>, None, 0)
     }
 
     /// The name that the module gives itself in its name section, if it does.
@@ -217,7 +224,7 @@ mod tests {
     #[test]
     fn frames_are_shown_in_lines() {
         let unknown = FrameInfo::new(None::<&str>, 9, None::<&str>, None, 4);
-        let backtrace = WasmBacktrace::new(vec![frame(Some("run")), frame(None), unknown]);
+        let backtrace = WasmBacktrace::new(vec![frame(Some("run")), frame(None), unknown], 0);
         assert_eq!(
             backtrace.to_string(),
             "error while executing at wasm backtrace:\
@@ -234,15 +241,23 @@ mod tests {
         let frames: Vec<_> = (0..100_000)
             .map(|index| FrameInfo::new(None::<&str>, index, None::<&str>, None, 0))
             .collect();
-        let exact = WasmBacktrace::new(frames[..100].to_vec()).to_string();
+        let exact = WasmBacktrace::new(frames[..100].to_vec(), 0).to_string();
         assert_eq!(exact.lines().count(), 101);
-        let text = WasmBacktrace::new(frames).to_string();
+        let text = WasmBacktrace::new(frames.clone(), 0).to_string();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 1 + 100 + 1);
         assert!(lines[50].ends_with("<wasm function 49>"), "{}", lines[50]);
         assert!(lines[51].contains("99900 frames not shown"));
         assert!(lines[52].ends_with("<wasm function 99950>"));
         assert!(lines[101].ends_with("<wasm function 99999>"));
+        // Some were not even kept.
+        let backtrace = WasmBacktrace::new(frames, 23);
+        let text = backtrace.to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 1 + 100 + 1);
+        assert!(lines[51].contains("99923 frames not shown"));
+        assert!(lines[52].contains("99973:") && lines[52].ends_with("<wasm function 99950>"));
+        assert_eq!(backtrace.omitted(), 23);
     }
 
     #[test]

@@ -636,13 +636,8 @@ mod tests {
     impl StdError for Exit {}
 
     fn backtrace() -> WasmBacktrace {
-        WasmBacktrace::new(vec![FrameInfo::new(
-            Some("m"),
-            3,
-            Some("f"),
-            Some(0x1a3),
-            4,
-        )])
+        let frame = FrameInfo::new(Some("m"), 3, Some("f"), Some(0x1a3), 4);
+        WasmBacktrace::new(vec![frame], 0)
     }
 
     fn assert_bounds<T: Send + Sync + 'static>() {}

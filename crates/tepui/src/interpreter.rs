@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 
 use tepui_abi::Trap;
 use tepui_interpreter::{
-    Activation, Frame, ModuleCode, Outcome, Raised, Resolution, Runtime, SlotStack, TailCall,
+    Frame, ModuleCode, Outcome, Raised, Resolution, Runtime, SlotStack, TailCall,
 };
 use tepui_module::DefinedFuncIndex;
 use tepui_native::stack;
@@ -25,8 +25,9 @@ use crate::backtrace::FrameInfo;
 use crate::compiled::crossing;
 use crate::store::{StoreOpaque, Unwind};
 use crate::vm::builtins;
-use crate::vm::call::backtrace_at_exit;
+
 use crate::vm::context::VmHostContext;
+use crate::vm::frames::backtrace_at_exit;
 use crate::vm::instance::VmInstance;
 use crate::{Error, Result};
 
@@ -214,56 +215,51 @@ pub(crate) fn limit_without_own_frames(limit: usize, began: usize) -> usize {
 /// shows no more, and each position may cost the translation of a function.
 const POSITIONS: usize = 64;
 
-/// Where the frames of interpreted functions are in a backtrace.
-#[derive(Default)]
-pub(crate) struct Interpreted {
-    frames: Vec<(usize, Frame)>,
+/// Says what the interpreted frames of a backtrace are.
+pub(crate) struct Positions {
+    frames: usize,
+    known: HashMap<(usize, DefinedFuncIndex, usize), Option<usize>>,
 }
 
-impl Interpreted {
-    /// Notes the frames of a run, which follow `known` frames of a backtrace
-    /// that has placeholders for those noted before.
-    pub(crate) fn note(&mut self, activation: Activation<'_>, frames: &mut Vec<FrameInfo>) {
-        for frame in activation.frames() {
-            self.frames.push((frames.len(), frame));
-            frames.push(FrameInfo::unknown());
+impl Positions {
+    /// For a backtrace of so many frames.
+    pub(crate) fn new(frames: usize) -> Positions {
+        Positions {
+            frames,
+            known: HashMap::new(),
         }
     }
 
-    /// Says what the noted frames are.
-    pub(crate) fn resolve(self, frames: &mut [FrameInfo]) {
-        let count = frames.len();
-        let mut positions = HashMap::new();
-        for (number, frame) in self.frames {
-            // SAFETY: frames are those of live instances.
-            let instance =
-                unsafe { VmInstance::of_context(NonNull::new_unchecked(frame.context)).as_ref() };
-            let inner = instance.inner();
-            let module = inner.module();
-            let is_shown = number < POSITIONS || count - number <= POSITIONS;
-            let key = (frame.context as usize, frame.function, frame.code_offset);
-            let position = is_shown.then(|| {
-                *positions.entry(key).or_insert_with(|| {
-                    let code = instance.code();
-                    let interpreted: &ModuleCode = code.interpreted()?;
-                    interpreted.position(
-                        module,
-                        inner.bytes(),
-                        code.plan(),
-                        frame.function,
-                        frame.code_offset,
-                    )
-                })
-            });
-            let index = module.func_index(frame.function);
-            frames[number] = FrameInfo::new(
-                inner.name(),
-                index.as_u32(),
-                inner.function_name(index),
-                position.flatten(),
-                module.body(frame.function).range().start,
-            );
-        }
+    /// What the frame is that has this number in the backtrace.
+    pub(crate) fn describe(&mut self, number: usize, frame: Frame) -> FrameInfo {
+        // SAFETY: frames are those of live instances.
+        let instance =
+            unsafe { VmInstance::of_context(NonNull::new_unchecked(frame.context)).as_ref() };
+        let inner = instance.inner();
+        let module = inner.module();
+        let is_shown = number < POSITIONS || self.frames - number <= POSITIONS;
+        let key = (frame.context as usize, frame.function, frame.code_offset);
+        let position = is_shown.then(|| {
+            *self.known.entry(key).or_insert_with(|| {
+                let code = instance.code();
+                let interpreted: &ModuleCode = code.interpreted()?;
+                interpreted.position(
+                    module,
+                    inner.bytes(),
+                    code.plan(),
+                    frame.function,
+                    frame.code_offset,
+                )
+            })
+        });
+        let index = module.func_index(frame.function);
+        FrameInfo::new(
+            inner.name(),
+            index.as_u32(),
+            inner.function_name(index),
+            position.flatten(),
+            module.body(frame.function).range().start,
+        )
     }
 }
 

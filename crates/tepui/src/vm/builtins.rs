@@ -15,8 +15,8 @@ use tepui_abi::for_each_builtin;
 use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_module::{DataIndex, ElemIndex, MemoryIndex, TableIndex, TypeId};
 
-use super::call::backtrace_at_exit;
 use super::context::VmHostContext;
+use super::frames::backtrace_at_exit;
 use super::instance::VmInstance;
 use super::parking::{Interrupt, WaitResult};
 use super::{memory, table};

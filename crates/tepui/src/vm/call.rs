@@ -21,8 +21,6 @@ pub(crate) use tepui_native::stubs::RegisterClasses;
 use tepui_native::stubs::{self, EnterStatus};
 #[cfg(feature = "compiler")]
 use tepui_native::walk::Activations;
-#[cfg(all(feature = "compiler", feature = "interpreter"))]
-use tepui_native::walk::EntryFrame;
 use tepui_native::{signals, stack};
 
 #[cfg(feature = "compiler")]
@@ -30,10 +28,9 @@ use super::context::VmStoreContext;
 use super::context::{VmFuncRef, VmHostContext};
 use crate::Error;
 use crate::Result;
-use crate::backtrace::WasmBacktrace;
-#[cfg(feature = "compiler")]
-use crate::compiled::code;
 use crate::store::{StoreOpaque, Unwind};
+#[cfg(feature = "compiler")]
+use crate::vm::frames::backtrace;
 #[cfg(feature = "compiler")]
 use crate::vm::instance::VmInstance;
 
@@ -212,80 +209,6 @@ fn unwound(store: &mut StoreOpaque) -> Error {
         Some(Unwind::Panic(payload)) => resume_unwind(payload),
         None => unreachable!("whoever unwinds records why"),
     }
-}
-
-/// The Wasm frames of `activations` and of the interpreter's runs, innermost first.
-#[cfg(feature = "compiler")]
-fn backtrace(store: &StoreOpaque, activations: Activations) -> Option<WasmBacktrace> {
-    if !store.engine().wasm_backtrace() {
-        return None;
-    }
-    let stack = stack::thread_stack_bounds().unwrap_or(0..usize::MAX);
-    let mut frames = Vec::new();
-    #[cfg(feature = "interpreter")]
-    let mut interpreted = crate::interpreter::Interpreted::default();
-    #[cfg(feature = "interpreter")]
-    let mut runs = store.interpreter_activations().peekable();
-    for activation in activations {
-        // A run lies inside of the *enter* frame that it is tagged with, and
-        // was called by the frames of generated code that lie there too.
-        #[cfg(feature = "interpreter")]
-        while let Some(run) =
-            runs.next_if(|run| EntryFrame::frame_pointer(run.tag()) == activation.entry_fp)
-        {
-            interpreted.note(run, &mut frames);
-        }
-        // SAFETY: the frames of an activation lie on this thread's stack and
-        // are suspended, because their store is in the host's hands.
-        for frame in unsafe { activation.frames(stack.clone()) } {
-            // The instruction of a call is before its return address.
-            let pc = if frame.exact { frame.pc } else { frame.pc - 1 };
-            if let Some(frame) = code::frame_at(pc) {
-                frames.push(frame);
-            }
-        }
-    }
-    // The oldest runs are in no activation, when no code was entered before them.
-    #[cfg(feature = "interpreter")]
-    {
-        for run in runs {
-            interpreted.note(run, &mut frames);
-        }
-        interpreted.resolve(&mut frames);
-    }
-    Some(WasmBacktrace::new(frames))
-}
-
-/// The Wasm frames around a host function or builtin that runs now; empty when
-/// no guest of the store runs.
-#[cfg(feature = "compiler")]
-pub(crate) fn backtrace_at_exit(store: &StoreOpaque) -> Option<WasmBacktrace> {
-    // SAFETY: the store context is valid, and the guest is suspended.
-    let activations = unsafe { Activations::new(store.vm().as_ptr().cast_const().cast()) };
-    backtrace(store, activations)
-}
-
-/// The Wasm frames around a host function or builtin that runs now; empty when
-/// no guest of the store runs.
-#[cfg(not(feature = "compiler"))]
-pub(crate) fn backtrace_at_exit(store: &StoreOpaque) -> Option<WasmBacktrace> {
-    if !store.engine().wasm_backtrace() {
-        return None;
-    }
-    #[cfg_attr(
-        not(feature = "interpreter"),
-        expect(unused_mut, reason = "nothing runs in this build")
-    )]
-    let mut frames = Vec::new();
-    #[cfg(feature = "interpreter")]
-    {
-        let mut interpreted = crate::interpreter::Interpreted::default();
-        for run in store.interpreter_activations() {
-            interpreted.note(run, &mut frames);
-        }
-        interpreted.resolve(&mut frames);
-    }
-    Some(WasmBacktrace::new(frames))
 }
 
 /// What the trap stub calls, on the guest's stack, after a fault in generated

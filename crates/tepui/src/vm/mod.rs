@@ -4,6 +4,7 @@ pub(crate) mod builtins;
 pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod definition;
+pub(crate) mod frames;
 pub(crate) mod instance;
 pub(crate) mod memory;
 pub(crate) mod parking;
