@@ -1,7 +1,8 @@
 //! Which kind of dispatch does this build have, and may accesses to memory fault?
 //!
-//! Tail calls need an optimizing build and a convention that passes six words in
-//! registers. Faults need a system that delivers them as signals, and an entry
+//! Tail calls need an optimizing build (without debug assertions, which only the
+//! code knows of: they keep calls from being jumps) and a convention that passes
+//! six words in registers. Faults need a system that delivers them as signals, and an entry
 //! written in assembly.
 
 fn main() {

@@ -104,6 +104,11 @@ impl Place {
         self.0
     }
 
+    /// Whether it is that of a pointer.
+    pub(crate) fn is_indirect(self) -> bool {
+        self.0 & Place::INDIRECT != 0
+    }
+
     #[inline(always)]
     pub(crate) fn is_wide(self) -> bool {
         self.0 & Place::WIDE != 0

@@ -40,7 +40,7 @@ impl Signal {
     /// The run is over; the state says how.
     pub(crate) const EXIT: Signal = Signal(0);
     /// The loop is to call the next handler.
-    #[cfg(not(tail_dispatch))]
+    #[cfg(any(not(tail_dispatch), debug_assertions))]
     pub(crate) const CONTINUE: Signal = Signal(1);
     /// An access to memory has faulted; the state says where.
     pub(crate) const FAULT: Signal = Signal(2);
@@ -72,7 +72,7 @@ pub(crate) struct Regs {
 ///
 /// `ip` is the start of an instruction.
 #[inline(always)]
-unsafe fn handler_at(ip: Ip) -> Handler {
+pub(crate) unsafe fn handler_at(ip: Ip) -> Handler {
     // SAFETY: instructions begin with the address of their handler, at the
     // alignment of an operand.
     unsafe { ip.cast::<Handler>().read_unaligned() }
@@ -84,7 +84,7 @@ impl Regs {
     /// # Safety
     ///
     /// The registers are as the instruction there expects them.
-    #[cfg(tail_dispatch)]
+    #[cfg(all(tail_dispatch, not(debug_assertions)))]
     #[inline(always)]
     pub(crate) unsafe fn go(self) -> Signal {
         // SAFETY: the caller's.
@@ -100,7 +100,7 @@ impl Regs {
     /// # Safety
     ///
     /// The registers are as the instruction there expects them.
-    #[cfg(not(tail_dispatch))]
+    #[cfg(any(not(tail_dispatch), debug_assertions))]
     #[inline(always)]
     pub(crate) unsafe fn go(self) -> Signal {
         // SAFETY: the state outlives the run.
@@ -120,7 +120,7 @@ impl Regs {
         unsafe { self.go() }
     }
 
-    /// Goes on where operand `index` says: a distance from that operand.
+    /// Goes on where operand `index` says: a distance from that operand, in bytes.
     ///
     /// # Safety
     ///
@@ -130,7 +130,7 @@ impl Regs {
         // SAFETY: the caller's.
         unsafe {
             let at = self.operand(index);
-            self.ip = at.wrapping_offset(at.read() as i32 as isize);
+            self.ip = at.wrapping_byte_offset(at.read() as i32 as isize);
             self.go()
         }
     }
@@ -242,7 +242,7 @@ pub(crate) unsafe fn run(r: Regs) {
 /// # Safety
 ///
 /// As for [`Regs::go`].
-#[cfg(tail_dispatch)]
+#[cfg(all(tail_dispatch, not(debug_assertions)))]
 pub(crate) unsafe extern "C" fn body(
     ip: Ip,
     fp: Fp,
@@ -261,7 +261,7 @@ pub(crate) unsafe extern "C" fn body(
 /// # Safety
 ///
 /// As for [`Regs::go`].
-#[cfg(not(tail_dispatch))]
+#[cfg(any(not(tail_dispatch), debug_assertions))]
 pub(crate) unsafe extern "C" fn body(
     ip: Ip,
     fp: Fp,
@@ -281,6 +281,11 @@ pub(crate) unsafe extern "C" fn body(
         float,
     };
     loop {
+        #[cfg(feature = "counts")]
+        // SAFETY: what the handler has left is the start of an instruction.
+        unsafe {
+            crate::counts::note(r.ip);
+        }
         // SAFETY: the caller's; later on, what the handler has left.
         let signal = unsafe { handler_at(r.ip)(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float) };
         if signal != Signal::CONTINUE {

@@ -78,6 +78,8 @@ extern crate std;
 
 mod access;
 mod code;
+#[cfg(feature = "counts")]
+mod counts;
 mod dispatch;
 mod faults;
 mod float;
@@ -90,12 +92,14 @@ mod translate;
 mod value;
 
 pub use code::{FunctionCode, ModuleCode, TranslateError};
+#[cfg(feature = "counts")]
+pub use counts::{Count, counts};
 pub use faults::{HAS_GUARDS, fault_landing};
 pub use runtime::{Builtins, NativeCall, Raised, Resolution, Runtime};
 pub use state::{Activation, Frame, Frames, Outcome, SlotStack, TailCall};
 
 /// Whether handlers reach each other by tail calls in this build.
-pub const HAS_TAIL_DISPATCH: bool = cfg!(tail_dispatch);
+pub const HAS_TAIL_DISPATCH: bool = cfg!(all(tail_dispatch, not(debug_assertions)));
 
 #[cfg(not(any(feature = "std", feature = "libm")))]
 compile_error!("float arithmetic is missing: switch on the feature `std` or `libm`");

@@ -75,6 +75,19 @@ impl<C: Compare> Binary for Test<C> {
     }
 }
 
+/// An operation with its operands the other way round.
+pub(crate) struct Swapped<O>(core::marker::PhantomData<O>);
+
+impl<O: Binary> Binary for Swapped<O> {
+    type A = O::B;
+    type B = O::A;
+    type R = O::R;
+    #[inline(always)]
+    fn apply(a: O::B, b: O::A) -> O::R {
+        O::apply(b, a)
+    }
+}
+
 /// How the NaNs of a result are made canonical.
 pub(crate) trait Canonicalize<R> {
     fn canonicalize(value: R) -> R;
@@ -197,7 +210,7 @@ macro_rules! for_each_number {
                 visit_f64_convert_i64_s F64ConvertI64S(a: i64) -> f64 { a as f64 }
                 visit_f64_convert_i64_u F64ConvertI64U(a: u64) -> f64 { a as f64 }
             }
-            binary {
+            fused_int {
                 visit_i32_add I32Add(a: u32, b: u32) -> u32 { a.wrapping_add(b) }
                 visit_i32_sub I32Sub(a: u32, b: u32) -> u32 { a.wrapping_sub(b) }
                 visit_i32_mul I32Mul(a: u32, b: u32) -> u32 { a.wrapping_mul(b) }
@@ -205,25 +218,25 @@ macro_rules! for_each_number {
                 visit_i32_or I32Or(a: u32, b: u32) -> u32 { a | b }
                 visit_i32_xor I32Xor(a: u32, b: u32) -> u32 { a ^ b }
                 visit_i32_shl I32Shl(a: u32, b: u32) -> u32 { a.wrapping_shl(b) }
-                visit_i32_shr_s I32ShrS(a: i32, b: u32) -> i32 { a.wrapping_shr(b) }
                 visit_i32_shr_u I32ShrU(a: u32, b: u32) -> u32 { a.wrapping_shr(b) }
                 visit_i32_rotl I32Rotl(a: u32, b: u32) -> u32 { a.rotate_left(b & 31) }
-                visit_i32_rotr I32Rotr(a: u32, b: u32) -> u32 { a.rotate_right(b & 31) }
+            }
+            fused_long {
                 visit_i64_add I64Add(a: u64, b: u64) -> u64 { a.wrapping_add(b) }
-                visit_i64_sub I64Sub(a: u64, b: u64) -> u64 { a.wrapping_sub(b) }
                 visit_i64_mul I64Mul(a: u64, b: u64) -> u64 { a.wrapping_mul(b) }
                 visit_i64_and I64And(a: u64, b: u64) -> u64 { a & b }
                 visit_i64_or I64Or(a: u64, b: u64) -> u64 { a | b }
                 visit_i64_xor I64Xor(a: u64, b: u64) -> u64 { a ^ b }
                 visit_i64_shl I64Shl(a: u64, b: u64) -> u64 { a.wrapping_shl(b as u32) }
-                visit_i64_shr_s I64ShrS(a: i64, b: u64) -> i64 { a.wrapping_shr(b as u32) }
                 visit_i64_shr_u I64ShrU(a: u64, b: u64) -> u64 { a.wrapping_shr(b as u32) }
                 visit_i64_rotl I64Rotl(a: u64, b: u64) -> u64 { a.rotate_left(b as u32 & 63) }
-                visit_i64_rotr I64Rotr(a: u64, b: u64) -> u64 { a.rotate_right(b as u32 & 63) }
-                visit_f32_copysign F32Copysign(a: u32, b: u32) -> u32 { a & !(1 << 31) | b & (1 << 31) }
-                visit_f64_copysign F64Copysign(a: u64, b: u64) -> u64 { a & !(1 << 63) | b & (1 << 63) }
             }
-            compare {
+            fused_double {
+                visit_f64_add F64Add(a: f64, b: f64) -> f64 { a + b }
+                visit_f64_sub F64Sub(a: f64, b: f64) -> f64 { a - b }
+                visit_f64_mul F64Mul(a: f64, b: f64) -> f64 { a * b }
+            }
+            fused_compare {
                 visit_i32_eq I32Eq(a: u32, b: u32) -> bool { a == b }
                 visit_i32_ne I32Ne(a: u32, b: u32) -> bool { a != b }
                 visit_i32_lt_s I32LtS(a: i32, b: i32) -> bool { a < b }
@@ -234,6 +247,17 @@ macro_rules! for_each_number {
                 visit_i32_le_u I32LeU(a: u32, b: u32) -> bool { a <= b }
                 visit_i32_ge_s I32GeS(a: i32, b: i32) -> bool { a >= b }
                 visit_i32_ge_u I32GeU(a: u32, b: u32) -> bool { a >= b }
+            }
+            binary {
+                visit_i32_shr_s I32ShrS(a: i32, b: u32) -> i32 { a.wrapping_shr(b) }
+                visit_i32_rotr I32Rotr(a: u32, b: u32) -> u32 { a.rotate_right(b & 31) }
+                visit_i64_sub I64Sub(a: u64, b: u64) -> u64 { a.wrapping_sub(b) }
+                visit_i64_shr_s I64ShrS(a: i64, b: u64) -> i64 { a.wrapping_shr(b as u32) }
+                visit_i64_rotr I64Rotr(a: u64, b: u64) -> u64 { a.rotate_right(b as u32 & 63) }
+                visit_f32_copysign F32Copysign(a: u32, b: u32) -> u32 { a & !(1 << 31) | b & (1 << 31) }
+                visit_f64_copysign F64Copysign(a: u64, b: u64) -> u64 { a & !(1 << 63) | b & (1 << 63) }
+            }
+            compare {
                 visit_i64_eq I64Eq(a: u64, b: u64) -> bool { a == b }
                 visit_i64_ne I64Ne(a: u64, b: u64) -> bool { a != b }
                 visit_i64_lt_s I64LtS(a: i64, b: i64) -> bool { a < b }
@@ -338,9 +362,6 @@ macro_rules! for_each_number {
                 visit_f32_div F32Div(a: f32, b: f32) -> f32 { a / b }
                 visit_f32_min F32Min(a: f32, b: f32) -> f32 { single::min(a, b) }
                 visit_f32_max F32Max(a: f32, b: f32) -> f32 { single::max(a, b) }
-                visit_f64_add F64Add(a: f64, b: f64) -> f64 { a + b }
-                visit_f64_sub F64Sub(a: f64, b: f64) -> f64 { a - b }
-                visit_f64_mul F64Mul(a: f64, b: f64) -> f64 { a * b }
                 visit_f64_div F64Div(a: f64, b: f64) -> f64 { a / b }
                 visit_f64_min F64Min(a: f64, b: f64) -> f64 { double::min(a, b) }
                 visit_f64_max F64Max(a: f64, b: f64) -> f64 { double::max(a, b) }
@@ -438,6 +459,10 @@ macro_rules! define {
             fn replace($a: V128, $lane: usize, $b: $tb) -> V128 $body
         }
     };
+    (@fused_int $($rest:tt)*) => { define!(@binary $($rest)*); };
+    (@fused_long $($rest:tt)*) => { define!(@binary $($rest)*); };
+    (@fused_double $($rest:tt)*) => { define!(@binary $($rest)*); };
+    (@fused_compare $($rest:tt)*) => { define!(@compare $($rest)*); };
     (@vector_unary $($rest:tt)*) => { define!(@unary $($rest)*); };
     (@vector_binary $($rest:tt)*) => { define!(@binary $($rest)*); };
     (@float_unary $($rest:tt)*) => { define!(@unary $($rest)*); };

@@ -85,7 +85,7 @@ pub(crate) struct State {
     /// The native stack pointer that a fault goes back to.
     pub(crate) native_stack: usize,
     /// What the loop goes on with.
-    #[cfg(not(tail_dispatch))]
+    #[cfg(any(not(tail_dispatch), debug_assertions))]
     pub(crate) regs: Regs,
     previous: *const State,
     /// Where the run begins in the stack: parameters and results of its first
@@ -211,7 +211,7 @@ impl SlotStack {
                 outcome: Outcome::Raised,
                 callee: ptr::null(),
                 native_stack: 0,
-                #[cfg(not(tail_dispatch))]
+                #[cfg(any(not(tail_dispatch), debug_assertions))]
                 regs: Regs {
                     ip,
                     fp,

@@ -7,7 +7,10 @@
 //! narrow value only the low half is looked at: nothing is assumed of the rest.
 //! A vector takes two slots, its lanes in little-endian order on every machine.
 
+use core::marker::PhantomData;
+
 use crate::dispatch::{Fp, Ip, Regs};
+use crate::ops::Binary;
 
 /// A vector: its bytes, lane 0 first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,12 @@ pub(crate) trait Value: Copy {
     const IMMEDIATE: usize;
     /// Where it is kept at hand.
     const CLASS: Class;
+
+    /// The value in the low bits of a number; of a vector, nothing.
+    fn bits(self) -> u64;
+
+    /// The value that the low bits of a number are.
+    fn of_bits(bits: u64) -> Self;
 
     /// Keeps the value at hand, if its class is.
     fn keep(self, regs: &mut Regs);
@@ -92,6 +101,16 @@ macro_rules! narrow {
             const CLASS: Class = Class::$class;
 
             #[inline(always)]
+            fn bits(self) -> u64 {
+                u64::from($to(self))
+            }
+
+            #[inline(always)]
+            fn of_bits(bits: u64) -> Self {
+                $from(bits as u32)
+            }
+
+            #[inline(always)]
             fn keep(self, regs: &mut Regs) {
                 let bits = u64::from($to(self));
                 match Self::CLASS {
@@ -143,6 +162,16 @@ macro_rules! whole {
             const CLASS: Class = Class::$class;
 
             #[inline(always)]
+            fn bits(self) -> u64 {
+                $to(self)
+            }
+
+            #[inline(always)]
+            fn of_bits(bits: u64) -> Self {
+                $from(bits)
+            }
+
+            #[inline(always)]
             fn keep(self, regs: &mut Regs) {
                 let bits: u64 = $to(self);
                 match Self::CLASS {
@@ -190,6 +219,16 @@ impl Value for V128 {
     const WIDE: bool = true;
     const IMMEDIATE: usize = 4;
     const CLASS: Class = Class::Vector;
+
+    #[inline(always)]
+    fn bits(self) -> u64 {
+        0
+    }
+
+    #[inline(always)]
+    fn of_bits(_: u64) -> Self {
+        V128([0; 16])
+    }
 
     #[inline(always)]
     fn keep(self, _: &mut Regs) {}
@@ -279,6 +318,49 @@ impl Source for Kept {
     #[inline(always)]
     unsafe fn take<V: Value>(regs: &Regs, _: usize) -> V {
         V::kept(regs)
+    }
+}
+
+/// What an instruction that was fused into this one computes: `O` of what `A` and
+/// `B` name.
+pub(crate) struct Of<O, A, B>(PhantomData<(O, A, B)>);
+
+impl<O: Binary, A: Source, B: Source> Source for Of<O, A, B> {
+    #[inline(always)]
+    fn words<V: Value>() -> usize {
+        A::words::<O::A>() + B::words::<O::B>()
+    }
+
+    #[inline(always)]
+    unsafe fn take<V: Value>(regs: &Regs, at: usize) -> V {
+        // SAFETY: the caller's.
+        let result = unsafe {
+            let a = A::take(regs, at);
+            let b = B::take(regs, at + A::words::<O::A>());
+            O::apply(a, b)
+        };
+        V::of_bits(result.bits())
+    }
+}
+
+/// What an instruction that was fused into this one computes and writes to a slot,
+/// which is named behind its operands.
+pub(crate) struct Tee<S>(PhantomData<S>);
+
+impl<S: Source> Source for Tee<S> {
+    #[inline(always)]
+    fn words<V: Value>() -> usize {
+        S::words::<V>() + 1
+    }
+
+    #[inline(always)]
+    unsafe fn take<V: Value>(regs: &Regs, at: usize) -> V {
+        // SAFETY: the caller's.
+        unsafe {
+            let value: V = S::take(regs, at);
+            regs.set(at + S::words::<V>(), value);
+            value
+        }
     }
 }
 

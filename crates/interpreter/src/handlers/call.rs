@@ -21,11 +21,12 @@ use tepui_module::{DefinedFuncIndex, TypeIndex};
 
 use super::control::pointer_slot;
 use super::handlers;
+use super::memory::unspeculated;
 use super::table::element;
 use crate::code::{FunctionCode, FunctionEntry, ModuleCode};
 use crate::dispatch::{Ctx, Fp, HANDLER_WORDS, Handler, Ip, Regs, Signal};
 use crate::runtime::{NativeCall, Resolution};
-use crate::state::{HEADER_BYTES, Header, Outcome, TailCall, header};
+use crate::state::{HEADER_BYTES, Header, Outcome, TailCall, definition, header};
 
 const FUNC_REF: FuncRefLayout = FuncRefLayout::new(Target::host());
 
@@ -39,7 +40,7 @@ pub(crate) const CALL_IMPORT: usize = 4;
 /// Operands of a call of a reference.
 pub(crate) const CALL_REF: usize = 4;
 /// Operands of a call through a table.
-pub(crate) const CALL_INDIRECT: usize = 6;
+pub(crate) const CALL_INDIRECT: usize = 8;
 
 /// How the type of a function from a table is checked.
 pub(crate) mod check {
@@ -138,7 +139,7 @@ unsafe fn interpreted(reference: *const u8) -> Option<(*const FunctionCode, Ctx)
 ///
 /// With the loop this is a call of its own, so that handlers that may run the host
 /// need little native stack.
-#[cfg_attr(tail_dispatch, inline(always))]
+#[cfg_attr(all(tail_dispatch, not(debug_assertions)), inline(always))]
 unsafe fn push(mut r: Regs, code: *const FunctionCode, fp: Fp, ret: Ip, ctx: Ctx) -> Signal {
     // SAFETY: as for a handler; the frame is inside of the stack when its end
     // is, because the caller's is and the new one begins in it.
@@ -172,7 +173,7 @@ fn reload_of(r: &Regs, operands: usize) -> Ip {
 }
 
 /// Enters a function of any instance.
-#[cfg_attr(tail_dispatch, inline(always))]
+#[cfg_attr(all(tail_dispatch, not(debug_assertions)), inline(always))]
 unsafe fn push_across(mut r: Regs, code: *const FunctionCode, ctx: Ctx, operands: usize) -> Signal {
     // SAFETY: as for a handler.
     unsafe {
@@ -533,8 +534,35 @@ handlers! {
         invoke::<CALL_REF>(r, reference)
     }
 
+    /// Calls through a table of the instance with 32-bit indices. If the function
+    /// is of the instance too and translated, here; else, or if there is a trap,
+    /// as any call through a table.
+    fn call_indirect_near[const CHECK: u8](r) {
+        let index = u64::from(r.get::<u32>(3));
+        let (base, length) = definition(r.ctx.add(r.word(4) as usize));
+        if index < length as u64 {
+            let index = unspeculated(index, (length as u64 - 1).wrapping_sub(index));
+            let reference = base.cast::<*const u8>().add(index as usize).read();
+            if !reference.is_null()
+                && (CHECK == check::NONE || reference_type(reference) == r.word(5))
+                && reference_context(reference) == r.ctx
+            {
+                // Only what the instance defines has its context.
+                let entries = ptr::with_exposed_provenance::<FunctionEntry>(r.wide(6) as usize);
+                let function = reference_function(reference) as usize;
+                let code = (*entries.add(function)).code.load(Ordering::Acquire);
+                if !code.is_null() {
+                    let fp = callee_frame(&r);
+                    let ret = reload_of(&r, CALL_INDIRECT).wrapping_add(RELOAD_WORDS);
+                    return push(r, code, fp, ret, r.ctx);
+                }
+            }
+        }
+        call_indirect::<CHECK>(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float)
+    }
+
     /// Calls through a table. Then: the index, the table's place, the id of the
-    /// type.
+    /// type, the entries of the module's functions.
     fn call_indirect[const CHECK: u8](r) {
         match from_table::<CHECK>(&r, 3) {
             Ok(reference) => {

@@ -90,6 +90,16 @@ handlers! {
         r.next(6)
     }
 
+    /// Two constants are added to slots, one after the other: to what and the
+    /// constant and where to, of each.
+    fn add_twice(r) {
+        let first = r.get::<u32>(0).wrapping_add(r.word(1));
+        r.set(2, first);
+        let second = r.get::<u32>(3).wrapping_add(r.word(4));
+        r.give::<Stored, _>(5, second);
+        r.next(6)
+    }
+
     fn copy_wide(r) {
         r.set(0, r.get::<V128>(1));
         r.next(2)

@@ -235,11 +235,11 @@ pub(super) unsafe fn locate(
 }
 
 handlers! {
-    // Memory 0. Operands: the offset, the index, the result.
+    // Memory 0. Operands: the index, the offset, the result.
 
     fn load[L: Load, A: Source, D: Dest, G: Bounds](r) {
         let words = A::words::<u32>();
-        match G::locate(&r, A::take(&r, 1), r.word(0), L::WIDTH) {
+        match G::locate(&r, A::take(&r, 0), r.word(words), L::WIDTH) {
             Some(at) => {
                 let value = L::load(G::site(&r), r.mem, at);
                 r.give::<D, _>(1 + words, value);
@@ -261,13 +261,27 @@ handlers! {
         }
     }
 
-    /// Operands: the offset, the index, the value.
+    /// Operands: the index, the value, the offset.
     fn store[S: Store, A: Source, B: Source, G: Bounds](r) {
-        let words = A::words::<u32>();
-        match G::locate(&r, A::take(&r, 1), r.word(0), S::WIDTH) {
+        let value = A::words::<u32>();
+        let offset = value + B::words::<S::A>();
+        match G::locate(&r, A::take(&r, 0), r.word(offset), S::WIDTH) {
             Some(at) => {
-                S::store(G::site(&r), r.mem, at, B::take(&r, 1 + words));
-                r.next(1 + words + B::words::<S::A>())
+                S::store(G::site(&r), r.mem, at, B::take(&r, value));
+                r.next(offset + 1)
+            }
+            None => outside(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float),
+        }
+    }
+
+    /// Stores what an instruction computes that was fused into this one.
+    /// Operands: the value, the index, the offset.
+    fn store_value[S: Store, B: Source, G: Bounds](r) {
+        let index = B::words::<S::A>();
+        match G::locate(&r, r.get(index), r.word(index + 1), S::WIDTH) {
+            Some(at) => {
+                S::store(G::site(&r), r.mem, at, B::take(&r, 0));
+                r.next(index + 2)
             }
             None => outside(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float),
         }

@@ -85,6 +85,8 @@ impl Translator<'_> {
                 class,
                 unstored: None,
                 branches: None,
+                shape: None,
+                before: None,
             });
         }
         Ok(())
@@ -139,14 +141,24 @@ impl Translator<'_> {
             HeapType::Concrete(id) => self.module.is_sub_id(id, expected),
             _ => false,
         };
+        let place = self.table_place(table);
+        let is_near = !place.is_indirect() && !place.is_wide();
         let (ordinary, tail): (Handler, Handler) = if is_known {
             (
-                op::call_indirect::<{ check::NONE }>,
+                if is_near {
+                    op::call_indirect_near::<{ check::NONE }>
+                } else {
+                    op::call_indirect::<{ check::NONE }>
+                },
                 op::return_call_indirect::<{ check::NONE }>,
             )
         } else if self.module.defined_type(shape.ty).is_final() {
             (
-                op::call_indirect::<{ check::EXACT }>,
+                if is_near {
+                    op::call_indirect_near::<{ check::EXACT }>
+                } else {
+                    op::call_indirect::<{ check::EXACT }>
+                },
                 op::return_call_indirect::<{ check::EXACT }>,
             )
         } else {
@@ -157,9 +169,11 @@ impl Translator<'_> {
         };
         self.start_call(&shape, ordinary, tail)?;
         self.place(index);
-        let place = self.table_place(table);
         self.word(place.word());
         self.word(expected.as_u32());
+        if kind == CallKind::Ordinary {
+            self.wide(self.input.entries.as_ptr().expose_provenance() as u64);
+        }
         self.end_call(&shape)
     }
 

@@ -62,7 +62,7 @@ enum Condition {
     /// The number at hand, which lies in a slot as well.
     Kept,
     /// A comparison: branches when it holds and when not, and their operands.
-    Compare([Handler; 2], [u32; 3], usize),
+    Compare([Handler; 2], [u32; 4], usize),
     /// A reference in a slot; the condition is that it is null.
     Null(i32),
 }
@@ -278,7 +278,7 @@ impl<'a> Translator<'a> {
 
     /// Lets the branch whose distance is in `operand` lead here.
     fn bind(&mut self, operand: usize) {
-        self.words[operand] = (self.words.len() - operand) as u32;
+        self.words[operand] = ((self.words.len() - operand) * 4) as u32;
         self.forget();
     }
 
@@ -318,9 +318,14 @@ impl<'a> Translator<'a> {
         {
             let from = last.start + HANDLER_WORDS;
             let count = last.end - 1 - from;
-            let mut operands = [0; 3];
+            let mut operands = [0; 4];
             operands[..count].copy_from_slice(&self.words[from..last.end - 1]);
             self.take_back(&last);
+            return Condition::Compare(branches, operands, count);
+        }
+        if let Some((branches, first, count)) = self.fuse_condition(entry) {
+            let mut operands = [0; 4];
+            operands[..count].copy_from_slice(&first[..count]);
             return Condition::Compare(branches, operands, count);
         }
         if self.use_kept(entry, slot, Class::Integer) {
@@ -377,7 +382,7 @@ impl<'a> Translator<'a> {
     fn lead_to(&mut self, index: usize, operand: usize) {
         match self.control[index].kind {
             BlockKind::Loop(start) => {
-                self.words[operand] = (start as i64 - operand as i64) as i32 as u32;
+                self.words[operand] = ((start as i64 - operand as i64) * 4) as i32 as u32;
             }
             _ => self.control[index].ends.push(operand),
         }

@@ -103,7 +103,12 @@ impl Translator<'_> {
 
     pub(super) fn load<L: Load>(&mut self, memarg: &MemArg) -> Step {
         match self.access(memarg, L::WIDTH)? {
-            Access::Guarded(offset) => self.load_first::<L, Guarded>(offset),
+            Access::Guarded(offset) => {
+                if self.fuse_load::<L>(offset)? {
+                    return Ok(());
+                }
+                self.load_first::<L, Guarded>(offset)
+            }
             Access::First(offset) => self.load_first::<L, Compared>(offset),
             Access::Any(place, offset) => {
                 let index = self.pop_slot();
@@ -138,21 +143,25 @@ impl Translator<'_> {
             load_handlers!(op::load<L, Slot>, G)
         };
         let start = self.start(handlers.stored);
-        self.word(offset);
         if !kept {
             self.place(slot);
         }
+        self.word(offset);
         self.give_loaded::<L>(start, handlers)
     }
 
-    fn give_loaded<L: Load>(&mut self, start: usize, handlers: Giving) -> Step {
+    pub(super) fn give_loaded<L: Load>(&mut self, start: usize, handlers: Giving) -> Step {
         let unstored = handlers.unstored.filter(|_| !L::R::WIDE);
         self.give(start, L::R::CLASS, unstored, None)
     }
 
     pub(super) fn store<S: Store>(&mut self, memarg: &MemArg) -> Step {
         match self.access(memarg, S::WIDTH)? {
-            Access::Guarded(offset) => self.store_first::<S, Guarded>(offset),
+            Access::Guarded(offset) => {
+                if !self.fuse_store::<S>(offset) {
+                    self.store_first::<S, Guarded>(offset);
+                }
+            }
             Access::First(offset) => self.store_first::<S, Compared>(offset),
             Access::Any(place, offset) => {
                 let (value, index) = (self.pop_slot(), self.pop_slot());
@@ -196,28 +205,26 @@ impl Translator<'_> {
             } else {
                 op::store::<S, Slot, Constant, G>
             });
-            self.word(offset);
             if !kept {
                 self.place(index_slot);
             }
             self.constant::<S::A>(value);
+            self.word(offset);
             return;
         }
         let slot = self.slot_of(value);
         if self.use_kept(value, slot, S::A::CLASS) {
             self.start(op::store::<S, Slot, Kept, G>);
-            self.word(offset);
             self.place(index_slot);
         } else if self.use_kept(index, index_slot, Class::Integer) {
             self.start(op::store::<S, Kept, Slot, G>);
-            self.word(offset);
             self.place(slot);
         } else {
             self.start(op::store::<S, Slot, Slot, G>);
-            self.word(offset);
             self.place(index_slot);
             self.place(slot);
         }
+        self.word(offset);
     }
 
     /// An access that looks at the definition, whichever memory it is to.

@@ -40,6 +40,7 @@
 
 mod call;
 mod control;
+mod fuse;
 mod memory;
 mod visit;
 
@@ -141,6 +142,11 @@ struct Last {
     unstored: Option<Handler>,
     /// For a comparison: the branches when it holds, and when it does not.
     branches: Option<[Handler; 2]>,
+    /// What it computes, if another may be fused with it.
+    shape: Option<fuse::Shape>,
+    /// Where the instruction just before it starts, if both add a constant to a
+    /// slot.
+    before: Option<usize>,
 }
 
 /// A handler that gives a result which is kept at hand, in both forms.
@@ -222,6 +228,9 @@ struct Translator<'a> {
     locals: Vec<Local>,
     control: Vec<control::Block>,
     last: Option<Last>,
+    /// Copies of slots that were written last: where the instruction starts and
+    /// ends, and how many it makes.
+    copies: Option<(usize, usize, usize)>,
     /// The instruction of the body that is being translated, and where those
     /// before begin in the bytecode: only when a position is looked for.
     position: usize,
@@ -294,6 +303,7 @@ fn run<'a>(input: &'a Input<'a>, wanted: usize) -> Step<(Translator<'a>, Option<
         locals: Vec::new(),
         control: Vec::new(),
         last: None,
+        copies: None,
         position: 0,
         starts: (wanted != usize::MAX).then(Vec::new),
         reachable: true,
@@ -442,6 +452,8 @@ impl<'a> Translator<'a> {
             class: Class::Vector,
             unstored: None,
             branches: None,
+            shape: None,
+            before: None,
         });
     }
 
@@ -465,6 +477,8 @@ impl<'a> Translator<'a> {
             class,
             unstored,
             branches,
+            shape: None,
+            before: None,
         });
         Ok(())
     }
@@ -516,6 +530,7 @@ impl<'a> Translator<'a> {
     /// done before it.
     fn forget(&mut self) {
         self.last = None;
+        self.copies = None;
     }
 
     // The operand stack.
@@ -605,11 +620,34 @@ impl<'a> Translator<'a> {
             Kind::Local(index) => self.locals[index as usize].place,
             Kind::Constant(value) => return self.write_constant(to, value),
         };
-        if from != to {
-            self.start(if entry.wide { op::copy_wide } else { op::copy });
+        if from == to {
+            return;
+        }
+        if entry.wide {
+            self.start(op::copy_wide);
             self.place(to);
             self.place(from);
+        } else {
+            self.copy(to, from);
         }
+    }
+
+    /// Writes the copy of a slot, into the instruction written last if that copies
+    /// slots too.
+    fn copy(&mut self, to: i32, from: i32) {
+        self.last = None;
+        self.copies = Some(match self.copies {
+            Some((start, end, count @ (1 | 2))) if end == self.words.len() => {
+                self.put_handler(start, if count == 1 { op::copy2 } else { op::copy3 });
+                (start, end + 2, count + 1)
+            }
+            _ => {
+                let start = self.start(op::copy);
+                (start, self.words.len() + 2, 1)
+            }
+        });
+        self.place(to);
+        self.place(from);
     }
 
     /// Makes an entry of the stack a temporary.
@@ -651,31 +689,11 @@ impl<'a> Translator<'a> {
         self.write_moves();
     }
 
-    /// Writes the copies that were noted, in order, several at a time.
+    /// Writes the copies that were noted, in order.
     fn write_moves(&mut self) {
         let moves = core::mem::take(&mut self.moves);
-        let mut rest = &moves[..];
-        while let Some((&(to, entry), others)) = rest.split_first() {
-            let run = rest
-                .iter()
-                .take(3)
-                .take_while(|(_, entry)| !entry.wide)
-                .count();
-            if run < 2 {
-                self.copy_to(to, entry);
-                rest = others;
-                continue;
-            }
-            self.start(if run == 3 { op::copy3 } else { op::copy2 });
-            for &(to, entry) in &rest[..run] {
-                let from = match entry.kind {
-                    Kind::Local(index) => self.locals[index as usize].place,
-                    _ => entry.home,
-                };
-                self.place(to);
-                self.place(from);
-            }
-            rest = &rest[run..];
+        for &(to, entry) in &moves {
+            self.copy_to(to, entry);
         }
         self.moves = moves;
         self.moves.clear();
@@ -755,6 +773,7 @@ impl<'a> Translator<'a> {
             branches: None,
             ..last
         });
+        self.fuse_additions();
         true
     }
 
@@ -850,8 +869,34 @@ impl<'a> Translator<'a> {
         }
     }
 
-    fn binary<O: Binary>(&mut self) -> Step {
-        self.two_operands::<O::A, O::B>(O::R::CLASS, |sources| (binaries::<O>(sources), None))
+    fn binary<O: Binary + 'static>(&mut self) -> Step {
+        let before = self.last.filter(|last| {
+            last.shape == Some(fuse::Shape::Add)
+                && last.result.is_none()
+                && last.end == self.words.len()
+        });
+        if fuse::commutes::<O>()
+            && let [.., a, b] = &mut self.stack[..]
+            && matches!((a.kind, b.kind), (Kind::Constant(_), Kind::Local(_)))
+        {
+            core::mem::swap(&mut a.kind, &mut b.kind);
+        }
+        let mut shape = None;
+        self.two_operands::<O::A, O::B>(O::R::CLASS, |sources| {
+            let sources = match sources {
+                Sources::SlotKept if fuse::commutes::<O>() => Sources::KeptSlot,
+                other => other,
+            };
+            shape = fuse::shape_of::<O>(sources);
+            (binaries::<O>(sources), None)
+        })?;
+        if let Some(last) = &mut self.last {
+            last.shape = shape;
+            last.before = before
+                .filter(|_| shape == Some(fuse::Shape::Add))
+                .map(|l| l.start);
+        }
+        Ok(())
     }
 
     fn compare<C: Compare>(&mut self) -> Step {
@@ -918,7 +963,7 @@ impl<'a> Translator<'a> {
         }
     }
 
-    fn nan_binary<O: Binary, K: Canonicalize<O::R>>(&mut self) -> Step {
+    fn nan_binary<O: Binary + 'static, K: Canonicalize<O::R> + 'static>(&mut self) -> Step {
         if self.input.tunables.deterministic {
             self.binary::<Canonical<O, K>>()
         } else {
@@ -957,7 +1002,7 @@ impl<'a> Translator<'a> {
         self.nan_unary::<O, Number>()
     }
 
-    fn float_binary<O: Binary>(&mut self) -> Step
+    fn float_binary<O: Binary + 'static>(&mut self) -> Step
     where
         Number: Canonicalize<O::R>,
     {
