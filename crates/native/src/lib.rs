@@ -14,6 +14,8 @@
 //! | [`signals`] | faults in generated code become traps |
 //! | [`stack`] | bounds of the thread's stack, limits for guests |
 //! | [`walk`] | return addresses of the frames on a stack |
+//! | [`system`] | what can go wrong in it |
+//! | `bare` | what stands for a system where there is none (without the feature `std`) |
 //! | `inject` | the nth system call fails (feature `fault-injection`, for tests) |
 //!
 //! # The life of a call
@@ -61,9 +63,13 @@
 //! because *enter* frames keep the older ones on the stack they belong to, as
 //! long as a store runs one chain of calls at a time.
 
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
 #[cfg(feature = "fault-injection")]
 pub mod inject;
-#[cfg(not(feature = "fault-injection"))]
+#[cfg(all(feature = "std", not(feature = "fault-injection")))]
 mod inject {
     //! Without the feature every call goes through.
     #[inline]
@@ -72,52 +78,69 @@ mod inject {
     }
 }
 
+#[cfg(feature = "std")]
 pub mod code;
 pub mod memory;
+#[cfg(feature = "std")]
 pub mod slots;
 pub mod stack;
+#[cfg(feature = "std")]
 pub mod stubs;
+pub mod system;
+#[cfg(feature = "std")]
 pub mod walk;
 
+#[cfg(feature = "std")]
 mod address_table;
-#[cfg(not(unix))]
+#[cfg(all(feature = "std", not(unix)))]
 mod no_code;
 
-#[cfg(unix)]
-#[path = "unix/mod.rs"]
-mod platform;
-#[cfg(windows)]
-#[path = "windows/mod.rs"]
-mod platform;
-#[cfg(not(any(unix, windows)))]
+#[cfg(not(feature = "std"))]
+pub mod bare;
+#[cfg(all(feature = "std", not(any(unix, windows))))]
 #[path = "portable/mod.rs"]
 mod platform;
+#[cfg(all(feature = "std", unix))]
+#[path = "unix/mod.rs"]
+mod platform;
+#[cfg(all(feature = "std", windows))]
+#[path = "windows/mod.rs"]
+mod platform;
+#[cfg(not(feature = "std"))]
+use bare as platform;
 
+#[cfg(feature = "std")]
 pub mod signals;
 
 #[cfg(all(
+    feature = "std",
     target_arch = "x86_64",
     any(target_os = "linux", target_os = "android", target_os = "macos")
 ))]
 #[path = "arch/x86_64.rs"]
 mod arch;
 #[cfg(all(
+    feature = "std",
     target_arch = "aarch64",
     any(target_os = "linux", target_os = "android", target_os = "macos")
 ))]
 #[path = "arch/aarch64.rs"]
 mod arch;
-#[cfg(not(all(
-    any(target_arch = "x86_64", target_arch = "aarch64"),
-    any(target_os = "linux", target_os = "android", target_os = "macos")
-)))]
+#[cfg(all(
+    feature = "std",
+    not(all(
+        any(target_arch = "x86_64", target_arch = "aarch64"),
+        any(target_os = "linux", target_os = "android", target_os = "macos")
+    ))
+))]
 #[path = "arch/none.rs"]
 mod arch;
 
 /// Whether generated code can run on this machine. Where it is false,
-/// [`code::CodeRegion::new`] answers [`Unsupported`](std::io::ErrorKind::Unsupported),
-/// and no stub can be reached.
+/// `code::CodeRegion::new` answers
+/// `Unsupported`, and no stub can be reached.
 pub const NATIVE_CODE: bool = cfg!(all(
+    feature = "std",
     any(target_arch = "x86_64", target_arch = "aarch64"),
     any(
         target_os = "linux",
@@ -126,6 +149,7 @@ pub const NATIVE_CODE: bool = cfg!(all(
     )
 ));
 
+#[cfg(feature = "std")]
 #[doc(hidden)]
 pub mod macro_support {
     //! What the expansion of [`builtin_stub!`](crate::builtin_stub) names.

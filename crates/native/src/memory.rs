@@ -4,18 +4,26 @@
 //! change what lies behind an address are unsafe, because references into the
 //! range may exist; the caller keeps none.
 
-use std::io;
-use std::ops::Range;
-use std::ptr::NonNull;
-use std::sync::OnceLock;
+use core::ops::Range;
+use core::ptr::NonNull;
 
 use crate::platform;
+use crate::system::{Result, out_of_memory};
 
 /// Bytes in a page of the host, a power of two.
 pub fn page_size() -> usize {
-    static PAGE: OnceLock<usize> = OnceLock::new();
-    *PAGE.get_or_init(platform::query_page_size)
+    #[cfg(feature = "std")]
+    {
+        static PAGE: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+        *PAGE.get_or_init(platform::query_page_size)
+    }
+    #[cfg(not(feature = "std"))]
+    platform::query_page_size()
 }
+
+/// Whether addresses can be reserved without memory behind them. Where it is false,
+/// a reservation takes as much memory as it has addresses.
+pub const HAS_ADDRESS_SPACE: bool = platform::HAS_ADDRESS_SPACE;
 
 /// Rounds up to whole pages; `None` beyond the address space.
 pub fn round_to_pages(bytes: usize) -> Option<usize> {
@@ -45,10 +53,10 @@ impl Reservation {
     /// # Errors
     ///
     /// When the system refuses, or the size is beyond the address space.
-    pub fn new(bytes: usize) -> io::Result<Reservation> {
+    pub fn new(bytes: usize) -> Result<Reservation> {
         let len = round_to_pages(bytes)
             .filter(|len| isize::try_from(*len).is_ok())
-            .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+            .ok_or_else(out_of_memory)?;
         let base = if len == 0 {
             NonNull::without_provenance(
                 core::num::NonZero::new(page_size()).expect("pages are not empty"),
@@ -117,7 +125,7 @@ impl Reservation {
     /// # Panics
     ///
     /// When `range` is not whole pages of the reservation.
-    pub fn make_accessible(&self, range: Range<usize>) -> io::Result<()> {
+    pub fn make_accessible(&self, range: Range<usize>) -> Result<()> {
         let (address, len) = self.place(&range);
         if len == 0 {
             return Ok(());
@@ -142,7 +150,7 @@ impl Reservation {
     ///
     /// Nobody holds a reference into the range, and no thread that uses it must
     /// go on.
-    pub unsafe fn make_inaccessible(&self, range: Range<usize>) -> io::Result<()> {
+    pub unsafe fn make_inaccessible(&self, range: Range<usize>) -> Result<()> {
         let (address, len) = self.place(&range);
         if len == 0 {
             return Ok(());
@@ -165,7 +173,7 @@ impl Reservation {
     /// # Safety
     ///
     /// Nobody holds a reference into the range.
-    pub unsafe fn reset(&self, range: Range<usize>) -> io::Result<()> {
+    pub unsafe fn reset(&self, range: Range<usize>) -> Result<()> {
         let (address, len) = self.place(&range);
         if len == 0 {
             return Ok(());
@@ -187,7 +195,7 @@ impl Reservation {
     /// # Safety
     ///
     /// Nobody holds a reference into the range.
-    pub unsafe fn reset_to_zero(&self, range: Range<usize>) -> io::Result<()> {
+    pub unsafe fn reset_to_zero(&self, range: Range<usize>) -> Result<()> {
         let (address, len) = self.place(&range);
         if len == 0 {
             return Ok(());
@@ -210,7 +218,7 @@ impl Reservation {
     /// # Safety
     ///
     /// Nobody holds a reference into the range.
-    pub unsafe fn map_copy_on_write(&self, image: &CowImage, offset: usize) -> io::Result<()> {
+    pub unsafe fn map_copy_on_write(&self, image: &CowImage, offset: usize) -> Result<()> {
         let end = offset
             .checked_add(image.mapped_len())
             .expect("image ends inside of the address space");
@@ -246,9 +254,9 @@ impl CowImage {
     /// # Errors
     ///
     /// When the system has it and refuses: no memory, no file descriptor.
-    pub fn new(data: &[u8]) -> io::Result<Option<CowImage>> {
+    pub fn new(data: &[u8]) -> Result<Option<CowImage>> {
         let padded = round_to_pages(data.len())
-            .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+            .ok_or_else(out_of_memory)?;
         Ok(
             platform::SealedFile::new(data, padded)?.map(|file| CowImage {
                 file,

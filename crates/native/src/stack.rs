@@ -2,8 +2,10 @@
 //!
 //! Holds unsafe code: the stack pointer is read by an instruction.
 
+#[cfg(feature = "std")]
 use std::cell::Cell;
-use std::ops::Range;
+
+use core::ops::Range;
 
 use crate::platform;
 
@@ -16,17 +18,27 @@ pub const HOST_RESERVE: usize = 128 << 10;
 ///
 /// The stack of a process's first thread grows; its bounds are those to which
 /// it may grow.
+#[cfg(feature = "std")]
 #[inline]
 pub fn thread_stack_bounds() -> Option<Range<usize>> {
     let bounds = BOUNDS.get().unwrap_or_else(ask_stack_bounds);
     bounds.map(|(start, end)| start..end)
 }
 
+/// The addresses of the running stack, or `None` where the platform does not say.
+#[cfg(not(feature = "std"))]
+#[inline]
+pub fn thread_stack_bounds() -> Option<Range<usize>> {
+    platform::query_stack_bounds()
+}
+
+#[cfg(feature = "std")]
 thread_local! {
     /// First address and end of the thread's stack, once the system was asked.
     static BOUNDS: Cell<Option<Option<(usize, usize)>>> = const { Cell::new(None) };
 }
 
+#[cfg(feature = "std")]
 #[cold]
 fn ask_stack_bounds() -> Option<(usize, usize)> {
     let bounds = platform::query_stack_bounds().map(|range| (range.start, range.end));
@@ -42,14 +54,14 @@ pub fn approximate_stack_pointer() -> usize {
         let sp: usize;
         // SAFETY: reads a register.
         unsafe {
-            std::arch::asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags))
+            core::arch::asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags))
         };
         sp
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
         let marker = 0u8;
-        std::hint::black_box(&raw const marker) as usize
+        core::hint::black_box(&raw const marker) as usize
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) use crate::no_code::*;
 /// The grain of reservations; nothing is protected by it.
 const PAGE: usize = 4096;
 
+/// Whether addresses can be reserved without memory behind them.
+pub(crate) const HAS_ADDRESS_SPACE: bool = false;
+
 pub(crate) fn query_page_size() -> usize {
     PAGE
 }

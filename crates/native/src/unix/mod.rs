@@ -23,6 +23,9 @@ pub(crate) use code::{
 };
 pub(crate) use signals::{ensure_signal_stack, install_fault_handlers};
 
+/// Whether addresses can be reserved without memory behind them.
+pub(crate) const HAS_ADDRESS_SPACE: bool = true;
+
 pub(crate) fn query_page_size() -> usize {
     // SAFETY: asks a constant of the system.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };

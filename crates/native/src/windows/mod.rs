@@ -50,6 +50,9 @@ unsafe extern "system" {
     fn GetCurrentThreadStackLimits(low: *mut usize, high: *mut usize);
 }
 
+/// Whether addresses can be reserved without memory behind them.
+pub(crate) const HAS_ADDRESS_SPACE: bool = true;
+
 pub(crate) fn query_page_size() -> usize {
     let mut info = std::mem::MaybeUninit::<SystemInfo>::zeroed();
     // SAFETY: zeros are a valid value, which the system overwrites.
