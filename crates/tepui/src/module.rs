@@ -1,7 +1,7 @@
 //! Modules: decoded, validated and compiled once, instantiated many times.
 
-use std::borrow::Cow;
-use std::fmt;
+use alloc::borrow::Cow;
+use core::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -220,7 +220,12 @@ pub(crate) fn decode(engine: &Engine, bytes: &[u8]) -> Result<(Decoded, Summarie
     let (module, bodies) = Decoded::decode_with(bytes, engine.features(), &mut |register| {
         register(&mut engine.types_mut());
     })?;
-    let summaries = bodies.validate_with(&module, bytes, engine.compile_threads())?;
+    // Without a number of threads asked for, small modules do not even ask how many
+    // there are.
+    let summaries = match engine.config().compile_threads {
+        Some(threads) => bodies.validate_with(&module, bytes, threads)?,
+        None => bodies.validate(&module, bytes)?,
+    };
     Ok((module, summaries))
 }
 

@@ -636,7 +636,15 @@ impl<'a> Translator<'a> {
             self.last = None;
             return;
         }
-        if entry.kind == Kind::Temporary && self.redirect(entry.home, area) {
+        let class = match representation {
+            Representation::F32 | Representation::F64 => Class::Float,
+            _ => Class::Integer,
+        };
+        // What has the bits of a float may be at hand as a number.
+        if entry.kind == Kind::Temporary
+            && self.is_kept(entry.home, class)
+            && self.redirect(entry.home, area)
+        {
             self.start(op::return_);
             return;
         }
