@@ -34,7 +34,7 @@ pub struct CodeImage {
     pub(crate) target: Target,
     pub(crate) alignment: u32,
     pub(crate) text_len: u32,
-    /// Empty once released.
+    /// Empty once taken.
     pub(crate) text: Vec<u8>,
     /// By ascending start; they do not overlap.
     pub(crate) functions: Vec<FunctionRecord>,
@@ -60,7 +60,7 @@ impl CodeImage {
         self.alignment
     }
 
-    /// The machine code. Empty after [`release_text`](CodeImage::release_text).
+    /// The machine code. Empty after [`take_text`](CodeImage::take_text).
     pub fn text(&self) -> &[u8] {
         &self.text
     }
@@ -70,13 +70,12 @@ impl CodeImage {
         self.text_len
     }
 
-    /// Gives up the copy of the machine code, once it lies in executable
-    /// memory. The tables stay.
-    pub fn release_text(&mut self) {
-        self.text = Vec::new();
+    /// Takes the machine code out, for executable memory. The tables stay.
+    pub fn take_text(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.text)
     }
 
-    /// Takes the machine code back that was released, read from where it runs.
+    /// Puts the machine code back that was taken, read from where it runs.
     ///
     /// # Panics
     ///

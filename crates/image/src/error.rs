@@ -83,7 +83,7 @@ pub enum Error {
     /// The code of the batch is larger than [`MAX_TEXT`](crate::MAX_TEXT).
     TextTooLarge,
     /// The code is needed, but was given up by
-    /// [`CodeImage::release_text`](crate::CodeImage::release_text).
+    /// [`CodeImage::take_text`](crate::CodeImage::take_text).
     TextReleased,
 }
 

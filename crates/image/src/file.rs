@@ -475,7 +475,7 @@ impl<'a> CodeSection<'a> {
     }
 
     /// The tables alone, as after
-    /// [`CodeImage::release_text`]: for those who take the code from
+    /// [`CodeImage::take_text`]: for those who take the code from
     /// [`text`](CodeSection::text), which spares a copy.
     pub fn to_tables(&self) -> CodeImage {
         let tables = self.tables;

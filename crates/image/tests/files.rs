@@ -140,7 +140,7 @@ fn images_come_back_as_they_were_for_every_target() {
             assert_eq!(first.to_code_image(), code(target, true));
             assert_eq!(second.to_code_image(), code(target, false));
             let mut released = code(target, false);
-            released.release_text();
+            released.take_text();
             assert_eq!(second.to_tables(), released);
             for section in [first, second] {
                 let offset = section.text_file_offset();
@@ -510,7 +510,7 @@ fn broken_tables_are_refused_with_their_place() {
 fn contents_that_cannot_be_read_back_are_not_written() {
     let good = code(x86(), true);
     let mut released = good.clone();
-    released.release_text();
+    released.take_text();
     let attempt = |target, module, code| {
         let contents = ImageContents {
             target,

@@ -177,7 +177,7 @@ fn traps_and_positions_are_found_where_they_are() {
         functions.push((i, caller(architecture, &targets, i as usize % 4, 1_000 * i)));
     }
     let mut image = build(architecture, &functions);
-    image.release_text();
+    image.take_text();
     assert!(image.text().is_empty());
     for (function, compiled) in &functions {
         let start = image.entry(func(*function)).unwrap();

@@ -61,15 +61,15 @@ impl Compiled {
         })
     }
 
-    /// Copies the text of `image` into executable memory and points the slots of
-    /// its functions there. Functions may be running meanwhile: later calls of
-    /// them enter the new code.
+    /// Copies `text` into executable memory and points the slots of the functions
+    /// of `image` there, which are the tables of that text without it. Functions may be running meanwhile:
+    /// later calls of them enter the new code.
     ///
     /// # Errors
     ///
     /// When memory for code cannot be had.
-    pub(crate) fn publish(&self, engine: &Engine, mut image: CodeImage) -> Result<()> {
-        let text_bytes = image.text().len();
+    pub(crate) fn publish(&self, engine: &Engine, text: &[u8], image: CodeImage) -> Result<()> {
+        let text_bytes = text.len();
         let allocation = if text_bytes == 0 {
             None
         } else {
@@ -82,14 +82,13 @@ impl Compiled {
             unsafe {
                 allocation
                     .write(0..allocation.len(), |bytes| {
-                        bytes[..text_bytes].copy_from_slice(image.text());
+                        bytes[..text_bytes].copy_from_slice(text);
                         trap_fill(&mut bytes[text_bytes..]);
                     })
                     .map_err(no_memory)?;
             }
             Some(allocation)
         };
-        image.release_text();
         let batch = Arc::new(CodeBatch {
             allocation,
             image,

@@ -43,8 +43,9 @@ impl ModuleInner {
         let work = Work::new(shares.iter().map(|(_, functions)| functions.len()).sum());
         for (tier, functions) in &shares {
             let compiler = self.engine().compiler(*tier, variant)?;
-            let image = self.compile(compiler, code.plan(), functions, &work)?;
-            compiled.publish(self.engine(), image)?;
+            let mut image = self.compile(compiler, code.plan(), functions, &work)?;
+            let text = image.take_text();
+            compiled.publish(self.engine(), &text, image)?;
         }
         Ok(())
     }

@@ -202,7 +202,7 @@ impl Module {
         let (module, _) = Decoded::decode_with(&wasm, engine.features(), &mut |register| {
             register(&mut engine.types_mut());
         })?;
-        let image = section.to_code_image();
+        let image = section.to_tables();
         let count = module.defined_function_count();
         let complete = (0..count).all(|index| image.entry(DefinedFuncIndex::new(index)).is_some());
         if !complete || image.functions().len() != count as usize {
@@ -215,7 +215,7 @@ impl Module {
         let compiled = code
             .compiled()
             .ok_or_else(|| Error::msg("this engine does not run compiled code"))?;
-        compiled.publish(engine, image)?;
+        compiled.publish(engine, section.text(), image)?;
         let cell = module.inner().cell(engine.preferred());
         cell.get_or_init(|| Arc::new(code));
         Ok(module)
