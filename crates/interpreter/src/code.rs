@@ -156,7 +156,9 @@ pub struct ModuleCode {
 
 impl ModuleCode {
     /// The functions of `module`, none of them translated. `plan` must be the
-    /// plan of its instances on this machine.
+    /// plan of its instances on this machine. If it has guarded memories and
+    /// [`HAS_GUARDS`](crate::HAS_GUARDS) is true, faults of the process must be led
+    /// to where [`fault_landing`](crate::fault_landing) says.
     pub fn new(module: &Module, plan: &Plan, tunables: &Tunables) -> ModuleCode {
         let count = module.defined_function_count();
         let memory0 =

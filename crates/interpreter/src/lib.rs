@@ -16,12 +16,14 @@
 //! comparison and the branch on it are one instruction; the result of an
 //! instruction goes to the local that it is assigned to. See [`translate`].
 //!
-//! A result is written to its slot and also **kept at hand**, in a register that
-//! every handler passes on: one for integers, one for floats. An instruction
-//! that uses the result of the one before takes it from there, so that chains of
-//! arithmetic do not wait for memory. Since the slot is always written, nothing
-//! else depends on it: the translator asks for it where it is right behind, and
-//! a handler that gives no result leaves it as it was.
+//! A result is **kept at hand**, in a register that every handler passes on: one
+//! for integers, one for floats. An instruction that uses the result of the one
+//! before takes it from there, so that chains of arithmetic do not wait for memory.
+//! If nobody else uses it, it is not written to its slot; otherwise it lies there
+//! as well. A handler that gives no result leaves what is at hand as it was.
+//!
+//! An instruction may become an operand of the next, so that both are one: see
+//! `translate::fuse`.
 //!
 //! # Frames
 //!
@@ -50,6 +52,13 @@
 //! optimizing builds for machines that pass six words in registers that call is
 //! a jump; elsewhere a loop calls one handler after the other. [`dispatch`] is
 //! where this is chosen.
+//!
+//! # Memories with guards
+//!
+//! Where a memory is planned as guarded, accesses to it may fault instead of being
+//! compared with its length, on the systems for which [`HAS_GUARDS`] is true.
+//! Whoever makes such a plan hears of faults, and lets a thread go on where
+//! [`fault_landing`] says: see `faults`.
 //!
 //! # Memories that threads share
 //!

@@ -18,6 +18,7 @@
 //! | file | instructions |
 //! |---|---|
 //! | `visit` | the list of all instructions |
+//! | `fuse` | instructions that become one with the one before |
 //! | `control` | blocks, branches, returns |
 //! | `call` | calls |
 //! | `memory` | memories, tables, globals, atomics |
