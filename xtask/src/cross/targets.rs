@@ -76,7 +76,7 @@ const NATIVE: Step = test(
 /// See [`NATIVE`].
 const FOUNDATIONS: Step = test(
     "contract, decoder, interpreter",
-    true,
+    false,
     &[
         "-p",
         "tepui-abi",
@@ -272,4 +272,20 @@ const BARE: Step = Step {
 };
 
 /// What is run where the interpreter is the only tier.
-const INTERPRETED: &[Step] = &[FOUNDATIONS, NATIVE];
+const INTERPRETED: &[Step] = &[
+    test(
+        "official suite",
+        true,
+        &[
+            "-p",
+            "tepui-wast",
+            "--no-default-features",
+            "--features",
+            "tepui/interpreter",
+            "--",
+            "--nocapture",
+        ],
+    ),
+    FOUNDATIONS,
+    NATIVE,
+];
