@@ -74,9 +74,16 @@ fn platform() -> &'static dyn Platform {
 }
 
 /// The platform of a program that names none: its global allocator.
-#[cfg_attr(feature = "c-platform", expect(dead_code, reason = "the other one is named"))]
+#[cfg_attr(
+    feature = "c-platform",
+    expect(dead_code, reason = "the other one is named")
+)]
 struct Allocator;
 
+#[cfg_attr(
+    feature = "c-platform",
+    expect(dead_code, reason = "the other one is named")
+)]
 fn layout(bytes: usize) -> Option<Layout> {
     Layout::from_size_align(bytes, PAGE).ok()
 }
@@ -239,11 +246,7 @@ pub(crate) unsafe fn reset(address: *mut u8, len: usize) -> Result<()> {
 /// # Safety
 ///
 /// Nobody has a file to map.
-pub(crate) unsafe fn map_private(
-    _address: *mut u8,
-    _len: usize,
-    file: &SealedFile,
-) -> Result<()> {
+pub(crate) unsafe fn map_private(_address: *mut u8, _len: usize, file: &SealedFile) -> Result<()> {
     match file.0 {}
 }
 

@@ -255,8 +255,7 @@ impl CowImage {
     ///
     /// When the system has it and refuses: no memory, no file descriptor.
     pub fn new(data: &[u8]) -> Result<Option<CowImage>> {
-        let padded = round_to_pages(data.len())
-            .ok_or_else(out_of_memory)?;
+        let padded = round_to_pages(data.len()).ok_or_else(out_of_memory)?;
         Ok(
             platform::SealedFile::new(data, padded)?.map(|file| CowImage {
                 file,

@@ -3,8 +3,10 @@
 //! A trap or a host function's error carries one: ask with
 //! `error.downcast_ref::<WasmBacktrace>()`, or show the error with `{:?}`.
 
-use std::fmt::{self, Write as _};
-use std::sync::Arc;
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
+use alloc::sync::Arc;
+use core::fmt::{self, Write as _};
 
 /// The Wasm frames that were on the stack, innermost first.
 ///

@@ -1,8 +1,8 @@
 //! How are the functions of a module run? As code behind slots, or interpreted.
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 #[cfg(feature = "compiler")]
-use std::sync::Weak;
+use alloc::sync::Weak;
 
 use tepui_abi::{Plan, Target, Tunables};
 use tepui_module::DefinedFuncIndex;
@@ -92,7 +92,7 @@ impl ModuleCode {
         if let Some(compiled) = &self.compiled {
             return compiled.slots().stub_base();
         }
-        std::ptr::null()
+        core::ptr::null()
     }
 
     /// A function reference to a defined function, for a context.
@@ -118,7 +118,7 @@ impl ModuleCode {
             return compiled.slots().stub(function.as_u32());
         }
         let _ = function;
-        std::ptr::null()
+        core::ptr::null()
     }
 }
 

@@ -1,8 +1,8 @@
 //! What an engine is asked to be.
 
-use std::fmt;
-use std::num::NonZeroUsize;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
+use core::num::NonZeroUsize;
 
 use tepui_abi::{Architecture, Target};
 use tepui_module::{Features, Proposal};
@@ -10,6 +10,8 @@ use tepui_module::{Features, Proposal};
 #[cfg(doc)]
 use crate::Engine;
 use crate::Result;
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 
 /// How functions are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,7 +87,7 @@ impl fmt::Display for Strategy {
     }
 }
 
-impl std::str::FromStr for Strategy {
+impl core::str::FromStr for Strategy {
     type Err = crate::Error;
 
     /// Reads a [name](Strategy::name), or `mixed:SEED` with a decimal number.

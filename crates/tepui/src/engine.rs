@@ -1,14 +1,16 @@
 //! Engines: a configuration, its canonical types, its compilers.
 
-use std::fmt;
-use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use alloc::sync::Arc;
+use core::fmt;
+#[cfg(feature = "compiler")]
+use core::num::NonZeroUsize;
+use core::sync::atomic::Ordering;
 
+use portable_atomic::AtomicU64;
 use tepui_abi::Tunables;
 use tepui_module::{Features, RecGroup, TypeId, TypeLookup, TypeRegistry};
 use tepui_native::memory::{Reservation, page_size};
-#[cfg(feature = "interpreter")]
+#[cfg(all(feature = "interpreter", feature = "std"))]
 use tepui_native::signals;
 
 #[cfg(feature = "compiler")]
@@ -16,6 +18,9 @@ use crate::compiled::compilers::Compilers;
 #[cfg(feature = "compiler")]
 use crate::config::Progress;
 use crate::config::{Config, Strategy};
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::tier::Tier;
 use crate::types::FuncType;
 use crate::{Error, Result};
@@ -67,9 +72,11 @@ impl Engine {
         #[cfg(feature = "compiler")]
         crate::compiled::install_signal_handlers()?;
         // Guards of memories are of use where somebody hears of faults.
-        #[cfg(not(feature = "interpreter"))]
+        #[cfg(all(feature = "std", not(feature = "interpreter")))]
         let has_guards = true;
-        #[cfg(feature = "interpreter")]
+        #[cfg(not(feature = "std"))]
+        let has_guards = false;
+        #[cfg(all(feature = "interpreter", feature = "std"))]
         // SAFETY: the interpreter's landings expect the registers of its own
         // handlers, which is where it looks instructions up.
         let has_guards = unsafe { signals::install_landing(tepui_interpreter::fault_landing) }
@@ -209,6 +216,7 @@ impl Engine {
     }
 
     /// The threads that a compilation may use.
+    #[cfg(feature = "compiler")]
     pub(crate) fn compile_threads(&self) -> NonZeroUsize {
         self.inner
             .config
@@ -219,18 +227,12 @@ impl Engine {
 
     /// The canonical types, for reading.
     pub(crate) fn types(&self) -> RwLockReadGuard<'_, TypeRegistry> {
-        self.inner
-            .types
-            .read()
-            .unwrap_or_else(|poison| poison.into_inner())
+        self.inner.types.read()
     }
 
     /// The canonical types, for registering.
     pub(crate) fn types_mut(&self) -> RwLockWriteGuard<'_, TypeRegistry> {
-        self.inner
-            .types
-            .write()
-            .unwrap_or_else(|poison| poison.into_inner())
+        self.inner.types.write()
     }
 
     /// Whether canonical type `a` is a subtype of `b`.

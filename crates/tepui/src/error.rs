@@ -9,14 +9,16 @@
 //! does converts into it with `?`. It converts into
 //! `Box<dyn std::error::Error + Send + Sync>`.
 
-use std::any::{Any, TypeId};
-use std::error::Error as StdError;
-use std::fmt;
+use core::any::{Any, TypeId};
+use core::error::Error as StdError;
+use core::fmt;
 
 use crate::backtrace::WasmBacktrace;
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 
 /// The result of a fallible call of this crate.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub type Result<T, E = Error> = core::result::Result<T, E>;
 
 /// Why a call failed: a value of any type, and what was being done.
 ///
@@ -231,7 +233,7 @@ impl Error {
     }
 
     fn layers(&self) -> impl Iterator<Item = &Layer> {
-        std::iter::successors(Some(&*self.layer), |layer| {
+        core::iter::successors(Some(&*self.layer), |layer| {
             layer.below.0.as_ref().map(|error| &*error.layer)
         })
     }
@@ -519,7 +521,9 @@ mod sealed {
 #[doc(hidden)]
 pub mod macros {
     use super::Error;
-    use std::fmt;
+    #[doc(hidden)]
+    pub use alloc::format;
+    use core::fmt;
 
     // `format_err!(value)` keeps the type of a value that is an error, and
     // shows any other. Both traits have a method of the same name; look-up
@@ -577,10 +581,10 @@ pub mod macros {
 #[macro_export]
 macro_rules! format_err {
     ($message:literal $(,)?) => {
-        $crate::Error::msg(::std::format!($message))
+        $crate::Error::msg($crate::__macros::format!($message))
     };
     ($format:literal, $($argument:tt)*) => {
-        $crate::Error::msg(::std::format!($format, $($argument)*))
+        $crate::Error::msg($crate::__macros::format!($format, $($argument)*))
     };
     ($value:expr $(,)?) => {{
         #[allow(unused_imports, reason = "one of the two is chosen")]
@@ -595,7 +599,7 @@ macro_rules! format_err {
 #[macro_export]
 macro_rules! bail {
     ($($argument:tt)*) => {
-        return ::std::result::Result::Err($crate::format_err!($($argument)*))
+        return ::core::result::Result::Err($crate::format_err!($($argument)*))
     };
 }
 
@@ -604,16 +608,16 @@ macro_rules! bail {
 macro_rules! ensure {
     ($condition:expr $(,)?) => {
         if !$condition {
-            return ::std::result::Result::Err($crate::Error::msg(::std::concat!(
+            return ::core::result::Result::Err($crate::Error::msg(::core::concat!(
                 "condition failed: `",
-                ::std::stringify!($condition),
+                ::core::stringify!($condition),
                 "`"
             )));
         }
     };
     ($condition:expr, $($argument:tt)*) => {
         if !$condition {
-            return ::std::result::Result::Err($crate::format_err!($($argument)*));
+            return ::core::result::Result::Err($crate::format_err!($($argument)*));
         }
     };
 }

@@ -6,6 +6,8 @@ use tepui_abi::convention::Representation;
 
 use crate::host::wrong_engine;
 use crate::limits::ResourceLimiter;
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 use crate::store::{GlobalEntry, MemoryEntry, OwnedGlobal, StoreId, StoreOpaque};
 use crate::types::{ExternType, GlobalType, MemoryType, Mutability, RefType, TableType, ValType};
 use crate::vm::memory::{self, VmMemory};
@@ -216,13 +218,13 @@ fn memory_of_mut(store: &mut StoreOpaque, number: usize) -> &mut VmMemory {
 #[non_exhaustive]
 pub struct MemoryAccessError {}
 
-impl std::fmt::Display for MemoryAccessError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Display for MemoryAccessError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("out of bounds memory access")
     }
 }
 
-impl std::error::Error for MemoryAccessError {}
+impl core::error::Error for MemoryAccessError {}
 
 /// A linear memory of a store.
 ///

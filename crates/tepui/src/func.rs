@@ -4,11 +4,11 @@
 //! This file holds unsafe code: it moves parameters and results between Rust
 //! and generated code.
 
-use std::fmt;
-use std::marker::PhantomData;
-use std::mem::MaybeUninit;
-use std::ptr::NonNull;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
 
 use tepui_abi::convention::Representation;
 #[cfg(feature = "compiler")]
@@ -18,6 +18,8 @@ use tepui_module::TypeId;
 use crate::host::{Entry, HostFunc, run_host};
 #[cfg(feature = "compiler")]
 use crate::host::{classes, overflow_of, register_classes, run_host_direct, status};
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 use crate::store::{StoreId, StoreOpaque};
 use crate::types::{FuncType, HeapType, RefType, ValType};
 use crate::values::{ExternRef, Rooted, V128};
@@ -552,7 +554,7 @@ unsafe impl WasmTy for Option<Func> {
     }
 
     unsafe fn write<P: Places>(self, places: &mut P) {
-        let raw = self.map_or(std::ptr::null_mut(), |func| func.raw.as_ptr());
+        let raw = self.map_or(core::ptr::null_mut(), |func| func.raw.as_ptr());
         // SAFETY: the caller promises that the type fits.
         unsafe { places.write(Representation::Pointer, raw) }
     }

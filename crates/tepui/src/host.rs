@@ -2,10 +2,9 @@
 //!
 //! This file holds unsafe code: the entries are called by generated code.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::any::Any;
+use core::ptr::NonNull;
 
 #[cfg(feature = "compiler")]
 use tepui_abi::Target;
@@ -18,6 +17,9 @@ use tepui_native::stubs::{
     RegisterClasses, leave, leave_direct, leave_few, leave_few_integers, leave_integers,
 };
 
+use crate::panics;
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 use crate::store::{StoreInner, StoreOpaque, Unwind};
 #[cfg(feature = "compiler")]
 use crate::vm::context::{HostEntry, VmStack};
@@ -77,7 +79,7 @@ impl HostFunc {
             Entry::Image(_) => leave_for(&ty),
         };
         #[cfg(not(feature = "compiler"))]
-        let (Entry, leave) = (entry, std::ptr::null());
+        let (Entry, leave) = (entry, core::ptr::null());
         Arc::new(HostFunc {
             ty,
             #[cfg(feature = "compiler")]
@@ -129,7 +131,7 @@ impl HostFunc {
             Entry::Direct(entry) => entry,
         }
         #[cfg(not(feature = "compiler"))]
-        std::ptr::null()
+        core::ptr::null()
     }
 
     /// What is called without a stub.
@@ -254,10 +256,10 @@ pub(crate) unsafe fn run_host<T: 'static, R>(
     // a `T`; `StoreInner` begins with its `StoreOpaque`.
     let inner = unsafe { &mut *store.cast::<StoreInner<T>>() };
     let caller_context = NonNull::new(caller);
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
+    let outcome = panics::catch(|| {
         // SAFETY: `caller` is the context of the Wasm instance that called, or null.
         body(unsafe { Caller::new(inner, caller_context) })
-    }));
+    });
     let unwind = match outcome {
         Ok(Ok(result)) => return Some(result),
         Ok(Err(error)) => Unwind::Error(error),

@@ -2,7 +2,7 @@
 //!
 //! This file holds unsafe code: it writes the raw memory of contexts.
 
-use std::ptr::NonNull;
+use core::ptr::NonNull;
 
 #[cfg(feature = "compiler")]
 use tepui_abi::image::RegisterImage;
@@ -15,6 +15,8 @@ use crate::externals::{
 };
 use crate::func::{Func, TypedFunc, WasmParams, WasmResults};
 use crate::module::Module;
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 use crate::segments::{self, Evaluator};
 use crate::store::{GlobalEntry, MemoryEntry, StoreId, StoreOpaque};
 use crate::types::GlobalType;
@@ -376,7 +378,7 @@ fn attach_tables(
         unsafe { store.tables[number].attach(instance.defined_table(index)) };
         tables.push(number);
     }
-    instance.tables = std::mem::take(tables).into();
+    instance.tables = core::mem::take(tables).into();
     Ok(())
 }
 
@@ -465,7 +467,7 @@ fn run_start(store: &mut StoreOpaque, instance: &VmInstance, start: FuncIndex) -
                 RegisterClasses::FewIntegers,
             );
         }
-        call::call_slots(store, function, std::ptr::dangling_mut())
+        call::call_slots(store, function, core::ptr::dangling_mut())
     }
 }
 

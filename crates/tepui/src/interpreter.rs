@@ -8,10 +8,9 @@
 //! Each run lies between an *enter* frame and the next, or outside of all, and is
 //! tagged with the older one's address, by which backtraces put it in its place.
 
-use std::collections::HashMap;
-use std::mem::MaybeUninit;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
+use alloc::collections::BTreeMap;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
 
 use tepui_abi::Trap;
 use tepui_interpreter::{
@@ -23,6 +22,7 @@ use tepui_native::stack;
 use crate::backtrace::FrameInfo;
 #[cfg(feature = "compiler")]
 use crate::compiled::crossing;
+use crate::panics;
 use crate::store::{StoreOpaque, Unwind};
 use crate::vm::builtins;
 
@@ -86,7 +86,7 @@ pub(crate) unsafe fn call(
                 let call = TailCall {
                     code,
                     callee_context: context,
-                    caller_context: std::ptr::null_mut(),
+                    caller_context: core::ptr::null_mut(),
                     type_index: module.func_type_index(module.func_index(function)),
                     slots,
                 };
@@ -102,7 +102,7 @@ pub(crate) unsafe fn call(
                 return None;
             }
         };
-        let outer = std::mem::replace(&mut (*store).run_began, began);
+        let outer = core::mem::replace(&mut (*store).run_began, began);
         let count = code.as_ref().area_slots();
         let bytes = slots.cast::<MaybeUninit<u64>>();
         let parameters = |area: *mut u64| bytes.copy_to_nonoverlapping(area.cast(), count);
@@ -160,7 +160,7 @@ pub(crate) unsafe fn resolve(
         let instance = VmInstance::of_context(NonNull::new_unchecked(context));
         (store, instance.as_ref())
     };
-    let resolved = catch_unwind(AssertUnwindSafe(|| {
+    let resolved = panics::catch(|| {
         let code = instance.code();
         if let Some(entry) = code.entry(function) {
             return Ok(Resolution::Native(entry));
@@ -173,7 +173,7 @@ pub(crate) unsafe fn resolve(
         let inner = instance.inner();
         let code = interpreted.function(inner.module(), inner.bytes(), code.plan(), function)?;
         Ok(Resolution::Interpreted(code))
-    }));
+    });
     let unwind = match resolved {
         Ok(Ok(resolution)) => return Ok(resolution),
         Ok(Err(error)) => Unwind::Error(error),
@@ -218,7 +218,7 @@ const POSITIONS: usize = 64;
 /// Says what the interpreted frames of a backtrace are.
 pub(crate) struct Positions {
     frames: usize,
-    known: HashMap<(usize, DefinedFuncIndex, usize), Option<usize>>,
+    known: BTreeMap<(usize, DefinedFuncIndex, usize), Option<usize>>,
 }
 
 impl Positions {
@@ -226,7 +226,7 @@ impl Positions {
     pub(crate) fn new(frames: usize) -> Positions {
         Positions {
             frames,
-            known: HashMap::new(),
+            known: BTreeMap::new(),
         }
     }
 

@@ -46,6 +46,7 @@
 //! one [`Store`]. A handle that is used with another store panics or gives an
 //! error, as each method says; it is never unsound.
 
+#![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(
     not(any(feature = "compiler", feature = "interpreter")),
     allow(
@@ -55,6 +56,11 @@
         reason = "nothing runs without a tier"
     )
 )]
+
+extern crate alloc;
+
+#[cfg(not(any(feature = "std", feature = "libm")))]
+compile_error!("float arithmetic is missing: switch on the feature `std` or `libm`");
 
 mod backtrace;
 mod code;
@@ -73,10 +79,14 @@ mod limits;
 mod linker;
 mod matching;
 mod module;
+mod panics;
 #[cfg(feature = "compiler")]
 mod parallel;
+#[cfg(not(feature = "std"))]
+mod prelude;
 mod segments;
 mod store;
+mod sync;
 mod tier;
 mod types;
 mod values;

@@ -1,6 +1,8 @@
 //! How much may the guests of a store take? Limits on growth and on numbers.
 
 use crate::error::{Error, Result};
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 
 /// Instances in a store when nothing else is said.
 pub(crate) const DEFAULT_INSTANCE_LIMIT: usize = 10_000;

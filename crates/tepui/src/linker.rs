@@ -1,15 +1,17 @@
 //! Linking: finding imports by name.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::marker::PhantomData;
-use std::sync::Arc;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::fmt;
+use core::marker::PhantomData;
 
 use crate::externals::Extern;
 use crate::func::{Func, IntoFunc};
 use crate::host::HostFunc;
 use crate::instance::{self, Instance};
 use crate::module::Module;
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 use crate::store::StoreOpaque;
 use crate::types::{ExternType, FuncType, ImportType};
 use crate::{AsContext, AsContextMut, Caller, Engine, Error, Result, Trap, Val, matching};
@@ -43,8 +45,8 @@ pub struct Linker<T: 'static> {
     engine: Engine,
     /// Strings by number, so that keys are small and shared.
     strings: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, usize>,
-    definitions: HashMap<Key, Definition>,
+    numbers: BTreeMap<Arc<str>, usize>,
+    definitions: BTreeMap<Key, Definition>,
     allow_shadowing: bool,
     data: PhantomData<fn(T)>,
 }
@@ -86,8 +88,8 @@ impl<T: 'static> Linker<T> {
         Linker {
             engine: engine.clone(),
             strings: Vec::new(),
-            numbers: HashMap::new(),
-            definitions: HashMap::new(),
+            numbers: BTreeMap::new(),
+            definitions: BTreeMap::new(),
             allow_shadowing: false,
             data: PhantomData,
         }

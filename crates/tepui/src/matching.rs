@@ -3,11 +3,13 @@
 //! The relation itself is [`TypeLookup::extern_matches`] (core specification,
 //! "Import Matching"); this file asks it, and finds the words when it says no.
 
-use std::fmt;
+use core::fmt;
 
 use tepui_module::{ExternType, FuncType, TypeId, TypeLookup};
 
 use crate::error::{Error, Result};
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 
 /// Checks that something of type `found` may be imported as `module`::`name`,
 /// which is declared as `expected`.

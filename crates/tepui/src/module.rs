@@ -1,17 +1,23 @@
 //! Modules: decoded, validated and compiled once, instantiated many times.
 
 use alloc::borrow::Cow;
+use alloc::sync::Arc;
 use core::fmt;
+#[cfg(feature = "std")]
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
 
 use tepui_module::{ExternIndex, FuncIndex, Module as Decoded, Summaries};
 
+#[cfg(feature = "std")]
+use crate::Error;
+use crate::Result;
 use crate::code::ModuleCode;
 use crate::engine::{Engine, Variant};
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
+use crate::sync::{Mutex, OnceLock};
 use crate::types::{ExportType, ExternType, ImportType};
 use crate::vm::startup::Startup;
-use crate::{Error, Result};
 
 /// A WebAssembly module, compiled for an engine.
 ///
@@ -60,6 +66,7 @@ impl Module {
     /// # Errors
     ///
     /// When the file cannot be read, and as for [`Module::new`].
+    #[cfg(feature = "std")]
     pub fn from_file(engine: &Engine, file: impl AsRef<Path>) -> Result<Module> {
         let file = file.as_ref();
         let bytes = std::fs::read(file).map_err(|error| {
@@ -280,10 +287,7 @@ impl ModuleInner {
         if let Some(code) = cell.get() {
             return Ok(code.clone());
         }
-        let _one = self
-            .compiling
-            .lock()
-            .unwrap_or_else(|poison| poison.into_inner());
+        let _one = self.compiling.lock();
         if let Some(code) = cell.get() {
             return Ok(code.clone());
         }

@@ -1,8 +1,8 @@
 //! A loop over independent pieces of work, on all processors.
 
-use std::num::NonZeroUsize;
+use core::num::NonZeroUsize;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What the threads have computed so far.
 struct Done<R, E> {

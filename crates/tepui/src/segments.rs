@@ -3,7 +3,7 @@
 //!
 //! This file holds unsafe code: references are raw.
 
-use std::ptr::NonNull;
+use core::ptr::NonNull;
 
 use tepui_abi::Trap;
 use tepui_module::{
@@ -11,6 +11,8 @@ use tepui_module::{
     TableIndex,
 };
 
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 use crate::store::StoreOpaque;
 use crate::values::V128;
 use crate::vm::instance::VmInstance;
@@ -34,7 +36,7 @@ impl<'a> Evaluator<'a> {
 
     /// The value of an expression; references as bits.
     pub(crate) fn evaluate(&mut self, expression: &ConstExpr) -> Result<ConstValue<u64>> {
-        let mut stack = std::mem::take(&mut self.stack);
+        let mut stack = core::mem::take(&mut self.stack);
         let value = expression.evaluate(self, &mut stack);
         self.stack = stack;
         value

@@ -4,19 +4,22 @@
 //! globals and host contexts; generated code reaches them by raw pointers for
 //! as long as the store is alive, so nothing is removed before the store is.
 
-use std::any::Any;
-use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use alloc::sync::Arc;
+use core::any::Any;
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
 
+use portable_atomic::AtomicU64;
 use tepui_abi::Trap;
 
 use crate::backtrace::WasmBacktrace;
 use crate::host::HostFunc;
 use crate::limits::ResourceLimiter;
+use crate::panics;
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 use crate::types::RefType;
 use crate::values::ExternRefTable;
 use crate::vm::context::{
@@ -170,7 +173,7 @@ impl StoreOpaque {
         #[cfg(feature = "compiler")]
         let stack = Box::into_raw(Box::new(VmStack::new()));
         #[cfg(not(feature = "compiler"))]
-        let stack: *mut VmStack = std::ptr::null_mut();
+        let stack: *mut VmStack = core::ptr::null_mut();
         let vm = Box::into_raw(Box::new(VmStoreContext {
             fuel: 0,
             epoch_deadline: 0,
@@ -181,9 +184,9 @@ impl StoreOpaque {
             entry_sp: 0,
             exit_fp: 0,
             exit_pc: 0,
-            tail_code: std::ptr::null(),
-            tail_context: std::ptr::null_mut(),
-            store: std::ptr::null_mut(),
+            tail_code: core::ptr::null(),
+            tail_context: core::ptr::null_mut(),
+            store: core::ptr::null_mut(),
         }));
         StoreOpaque {
             id: StoreId::allocate(),
@@ -263,7 +266,7 @@ impl StoreOpaque {
 
     /// A vector to keep values in during one call, reused between calls.
     pub(crate) fn take_values(&mut self) -> Vec<Val> {
-        std::mem::take(&mut self.values)
+        core::mem::take(&mut self.values)
     }
 
     /// Gives the vector of [`take_values`](Self::take_values) back.
@@ -504,17 +507,17 @@ impl<T: 'static> StoreInner<T> {
     unsafe fn epoch_hook(store: *mut StoreOpaque) -> Result<u64> {
         // SAFETY: the caller's promise.
         let this = unsafe { &mut *store.cast::<StoreInner<T>>() };
-        let mut behavior = std::mem::replace(&mut this.epoch, EpochBehavior::Trap);
+        let mut behavior = core::mem::replace(&mut this.epoch, EpochBehavior::Trap);
         let decision = match &mut behavior {
             EpochBehavior::Trap => Ok(Ok(UpdateDeadline::Interrupt)),
             EpochBehavior::Callback(callback) => {
-                catch_unwind(AssertUnwindSafe(|| callback(StoreContextMut(&mut *this))))
+                panics::catch(|| callback(StoreContextMut(&mut *this)))
             }
         };
         // A callback cannot replace itself: it only has a context. One that
         // panicked is called again next time.
         this.epoch = behavior;
-        match decision.unwrap_or_else(|payload| resume_unwind(payload))? {
+        match decision.unwrap_or_else(|payload| panics::resume(payload))? {
             UpdateDeadline::Continue(ticks) => Ok(ticks),
             UpdateDeadline::Interrupt => Err(Trap::Interrupt.into()),
         }

@@ -6,9 +6,9 @@
 //! specification; types of two engines are neither equal nor subtypes. What is
 //! imported and exported has the types of [`external`].
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use tepui_module::{self as module, RecGroup, SubType, TypeId, TypeLookup, limits};
 
@@ -21,6 +21,8 @@ pub use external::{
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 
 /// *valtype*: the type of a value.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -2,13 +2,15 @@
 //!
 //! This file holds unsafe code: references travel as pointers and ids.
 
-use std::any::Any;
-use std::fmt;
-use std::marker::PhantomData;
-use std::ptr::NonNull;
+use core::any::Any;
+use core::fmt;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
 
 use tepui_abi::convention::Representation;
 
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 use crate::store::{StoreId, StoreOpaque};
 use crate::types::{HeapType, RefType, ValType};
 use crate::vm::context::{VmFuncRef, VmGlobalDefinition};
@@ -525,7 +527,7 @@ impl Val {
                 Val::V128(value) => cursor.write(Representation::V128, value.0),
                 Val::FuncRef(func) => cursor.write(
                     Representation::Pointer,
-                    func.map_or(std::ptr::null_mut(), |func| func.raw().as_ptr()),
+                    func.map_or(core::ptr::null_mut(), |func| func.raw().as_ptr()),
                 ),
                 Val::ExternRef(reference) => cursor.write(
                     Representation::I32,

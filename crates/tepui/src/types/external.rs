@@ -1,12 +1,14 @@
 //! What types do globals, tables, memories and other imports and exports have?
 
-use std::fmt;
+use core::fmt;
 
 use tepui_module as module;
 
 use super::{FuncType, RefType, ValType};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 
 /// Whether a global may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

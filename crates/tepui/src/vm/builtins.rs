@@ -5,9 +5,8 @@
 //! turns errors and panics into an unwind, and a stub of `tepui-native` notes
 //! where the guest left off.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
-use std::time::Duration;
+use core::ptr::NonNull;
+use core::time::Duration;
 
 use tepui_abi::Trap;
 use tepui_abi::for_each_builtin;
@@ -20,6 +19,7 @@ use super::frames::backtrace_at_exit;
 use super::instance::VmInstance;
 use super::parking::{Interrupt, WaitResult};
 use super::{memory, table};
+use crate::panics;
 use crate::segments;
 use crate::store::{MemoryEntry, StoreOpaque, Unwind};
 use crate::{Error, Result};
@@ -84,7 +84,7 @@ unsafe fn run<R: Default>(context: *mut u8, body: impl FnOnce(Call) -> Result<R>
 unsafe fn attempt<R>(context: *mut u8, body: impl FnOnce(Call) -> Result<R>) -> Option<R> {
     // SAFETY: the caller's promise.
     let mut call = unsafe { Call::new(context) };
-    let unwind = match catch_unwind(AssertUnwindSafe(|| body(call))) {
+    let unwind = match panics::catch(|| body(call)) {
         Ok(Ok(result)) => return Some(result),
         Ok(Err(error)) => as_unwind(call.store(), error),
         Err(payload) => Unwind::Panic(payload),
@@ -362,12 +362,21 @@ mod body {
     }
 
     macro_rules! rounding {
-        ($($name:ident, $bits:ident, $float:ident, $method:ident;)*) => {
+        ($($name:ident, $bits:ident, $float:ident, $method:ident, $libm:ident;)*) => {
             $(
                 pub(super) fn $name(_call: Call, value: $bits) -> Result<$bits> {
                     let value = $float::from_bits(value);
                     // Quiets a NaN, as the instruction does.
-                    let rounded = if value.is_nan() { value + value } else { value.$method() };
+                    let rounded = if value.is_nan() {
+                        value + value
+                    } else {
+                        #[cfg(feature = "std")]
+                        {
+                            value.$method()
+                        }
+                        #[cfg(not(feature = "std"))]
+                        libm::$libm(value)
+                    };
                     Ok(rounded.to_bits())
                 }
             )*
@@ -375,24 +384,37 @@ mod body {
     }
 
     rounding! {
-        f32_ceil, u32, f32, ceil;
-        f32_floor, u32, f32, floor;
-        f32_trunc, u32, f32, trunc;
-        f32_nearest, u32, f32, round_ties_even;
-        f64_ceil, u64, f64, ceil;
-        f64_floor, u64, f64, floor;
-        f64_trunc, u64, f64, trunc;
-        f64_nearest, u64, f64, round_ties_even;
+        f32_ceil, u32, f32, ceil, ceilf;
+        f32_floor, u32, f32, floor, floorf;
+        f32_trunc, u32, f32, trunc, truncf;
+        f32_nearest, u32, f32, round_ties_even, rintf;
+        f64_ceil, u64, f64, ceil, ceil;
+        f64_floor, u64, f64, floor, floor;
+        f64_trunc, u64, f64, trunc, trunc;
+        f64_nearest, u64, f64, round_ties_even, rint;
     }
+
+    #[cfg(feature = "std")]
+    fn fma32(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+
+    #[cfg(feature = "std")]
+    fn fma64(a: f64, b: f64, c: f64) -> f64 {
+        a.mul_add(b, c)
+    }
+
+    #[cfg(not(feature = "std"))]
+    use libm::{fma as fma64, fmaf as fma32};
 
     pub(super) fn f32_fma(_call: Call, a: u32, b: u32, c: u32) -> Result<u32> {
         let [a, b, c] = [a, b, c].map(f32::from_bits);
-        Ok(a.mul_add(b, c).to_bits())
+        Ok(fma32(a, b, c).to_bits())
     }
 
     pub(super) fn f64_fma(_call: Call, a: u64, b: u64, c: u64) -> Result<u64> {
         let [a, b, c] = [a, b, c].map(f64::from_bits);
-        Ok(a.mul_add(b, c).to_bits())
+        Ok(fma64(a, b, c).to_bits())
     }
 }
 
@@ -476,9 +498,9 @@ macro_rules! wrap {
         const _: () = {
             use tepui_abi::builtin::{Builtin, slot_entry_offset};
             const POINTER: u32 = tepui_abi::Target::host().pointer();
-            assert!(std::mem::offset_of!(Table, slot_entry) == slot_entry_offset() as usize);
+            assert!(core::mem::offset_of!(Table, slot_entry) == slot_entry_offset() as usize);
             $(assert!(
-                std::mem::offset_of!(Table, $name) == Builtin::$name.offset(POINTER) as usize
+                core::mem::offset_of!(Table, $name) == Builtin::$name.offset(POINTER) as usize
             );)*
         };
     };

@@ -7,27 +7,29 @@
 //! This file holds unsafe code: it is where Rust hands the thread over to
 //! generated code and takes it back.
 
-use std::panic::resume_unwind;
-use std::ptr::NonNull;
+use core::ptr::NonNull;
 
 #[cfg(feature = "compiler")]
 use tepui_abi::Trap;
 #[cfg(feature = "compiler")]
 use tepui_abi::image::RegisterImage;
 use tepui_abi::layout::FuncRefLayout;
+#[cfg(feature = "std")]
+use tepui_native::signals;
+use tepui_native::stack;
 #[cfg(feature = "compiler")]
 pub(crate) use tepui_native::stubs::RegisterClasses;
 #[cfg(feature = "compiler")]
 use tepui_native::stubs::{self, EnterStatus};
 #[cfg(feature = "compiler")]
 use tepui_native::walk::Activations;
-use tepui_native::{signals, stack};
 
 #[cfg(feature = "compiler")]
 use super::context::VmStoreContext;
 use super::context::{VmFuncRef, VmHostContext};
 use crate::Error;
 use crate::Result;
+use crate::panics;
 use crate::store::{StoreOpaque, Unwind};
 #[cfg(feature = "compiler")]
 use crate::vm::frames::backtrace;
@@ -68,7 +70,7 @@ pub(crate) unsafe fn enter(
         let status = stubs::call(
             (*function).code,
             (*function).context,
-            std::ptr::null_mut(),
+            core::ptr::null_mut(),
             image,
             vm.cast(),
             classes,
@@ -130,7 +132,7 @@ pub(crate) unsafe fn call_slots(
         let function = function.as_ptr();
         let context = (*function).context;
         let ran = if (*function).function == FuncRefLayout::NO_FUNCTION {
-            VmHostContext::call(context, std::ptr::null_mut(), slots)
+            VmHostContext::call(context, core::ptr::null_mut(), slots)
         } else {
             #[cfg(feature = "interpreter")]
             {
@@ -181,6 +183,7 @@ fn is_other_stack(limit: usize) -> bool {
 /// `store` is live, and no guest of it runs on this thread.
 #[inline]
 unsafe fn prepare_thread(store: *mut StoreOpaque) -> Result<()> {
+    #[cfg(feature = "std")]
     signals::ensure_thread_ready()
         .map_err(|error| Error::new(error).context("cannot prepare the thread for guests"))?;
     // SAFETY: the caller's promise.
@@ -206,7 +209,7 @@ fn unwound(store: &mut StoreOpaque) -> Error {
             }
         }
         Some(Unwind::Error(error)) => error,
-        Some(Unwind::Panic(payload)) => resume_unwind(payload),
+        Some(Unwind::Panic(payload)) => panics::resume(payload),
         None => unreachable!("whoever unwinds records why"),
     }
 }

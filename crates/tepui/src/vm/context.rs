@@ -5,8 +5,8 @@
 //! moment of one access; the assertions at the end hold them against the
 //! layouts of `tepui-abi`.
 
-use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::ptr::{self, NonNull};
 
 use tepui_abi::Target;
 #[cfg(feature = "compiler")]
@@ -17,6 +17,8 @@ use tepui_abi::stack::{OVERFLOW_SLOTS, StackLayout};
 
 use crate::FuncType;
 use crate::host::HostFunc;
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 use crate::store::StoreOpaque;
 
 /// The store context: limits, counters, state of the call chain.
@@ -258,7 +260,7 @@ impl Drop for OwnedHostContext {
 }
 
 const _: () = {
-    use std::mem::{offset_of, size_of};
+    use core::mem::{offset_of, size_of};
     const TARGET: Target = Target::host();
     const STORE: StoreLayout = StoreLayout::new(TARGET);
     assert!(offset_of!(VmStoreContext, fuel) == STORE.fuel() as usize);

@@ -6,8 +6,10 @@
 //! context of the instance that defines the thing, or, when a host created it,
 //! in an allocation of its own.
 
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use tepui_abi::Target;
 use tepui_abi::layout::{MemoryLayout, TableLayout};
@@ -63,7 +65,7 @@ impl Definition {
 }
 
 const _: () = {
-    use std::mem::{offset_of, size_of};
+    use core::mem::{offset_of, size_of};
     const MEMORY: MemoryLayout = MemoryLayout::new(Target::host());
     assert!(offset_of!(MemoryDefinition, base) == MEMORY.base() as usize);
     assert!(offset_of!(MemoryDefinition, length) == MEMORY.length() as usize);

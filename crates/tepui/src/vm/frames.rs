@@ -3,7 +3,7 @@
 //!
 //! This file holds unsafe code: it reads the stack of guests that wait.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
 
 #[cfg(feature = "interpreter")]
 use tepui_interpreter::Frame;
@@ -19,6 +19,8 @@ use crate::backtrace::WasmBacktrace;
 use crate::compiled::code;
 #[cfg(feature = "interpreter")]
 use crate::interpreter::Positions;
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 use crate::store::StoreOpaque;
 
 /// A frame, before it is asked whose it is.

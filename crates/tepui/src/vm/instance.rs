@@ -3,10 +3,10 @@
 //! This file holds unsafe code: contexts are raw memory under the layout of the
 //! module's plan, aliased by generated code for as long as the store lives.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
-use std::cell::Cell;
-use std::ptr::NonNull;
-use std::sync::Arc;
+use alloc::alloc::{Layout, alloc_zeroed, dealloc};
+use alloc::sync::Arc;
+use core::cell::Cell;
+use core::ptr::NonNull;
 
 use tepui_abi::MemoryPlace;
 use tepui_abi::layout::ContextLayout;
@@ -21,6 +21,8 @@ use crate::code::ModuleCode;
 use crate::externals::{Extern, Global, Memory, Table};
 use crate::func::Func;
 use crate::module::{Module, ModuleInner};
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 use crate::store::{MemoryEntry, StoreOpaque};
 use crate::{Error, Result};
 
@@ -112,7 +114,7 @@ impl VmInstance {
             this.write(layout.instance(), instance);
             #[cfg(feature = "interpreter")]
             if let Some(functions) = this.code.interpreted() {
-                this.write(layout.functions(), std::ptr::from_ref(functions));
+                this.write(layout.functions(), core::ptr::from_ref(functions));
             }
             let mut number = 0;
             for &function in &this.code.plan().escaped {

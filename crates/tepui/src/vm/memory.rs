@@ -16,16 +16,18 @@
 //! writes there: code compares with the length wherever that is no multiple of
 //! the host's page size. The definition says what `reservation` and `length` say.
 
-use std::io;
-use std::ptr::{self, NonNull};
+use core::ptr::{self, NonNull};
 
 use tepui_abi::{MemoryStyle, Trap, Tunables};
 use tepui_module::MemoryType;
-use tepui_native::memory::{CowImage, Reservation, page_size, round_to_pages};
+use tepui_native::memory::{CowImage, HAS_ADDRESS_SPACE, Reservation, page_size, round_to_pages};
+use tepui_native::system::{self, out_of_memory};
 
 use super::definition::{Definition, MemoryDefinition, Place};
 use crate::error::{Context as _, Error, Result};
 use crate::limits::ResourceLimiter;
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 
 /// The least room to grow, in bytes, that a checked memory reserves.
 const GROWTH_ROOM: usize = 1 << 20;
@@ -181,13 +183,13 @@ impl VmMemory {
         // SAFETY: `length` bytes from the base are accessible and initialized,
         // and no more than `isize::MAX`. The doc comment says why they do not
         // change while `self` is borrowed.
-        unsafe { std::slice::from_raw_parts(self.base().as_ptr(), self.length) }
+        unsafe { core::slice::from_raw_parts(self.base().as_ptr(), self.length) }
     }
 
     /// The bytes, for writing.
     pub(crate) fn data_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `data`; `self` is borrowed exclusively.
-        unsafe { std::slice::from_raw_parts_mut(self.base().as_ptr(), self.length) }
+        unsafe { core::slice::from_raw_parts_mut(self.base().as_ptr(), self.length) }
     }
 
     /// Where generated code finds the memory.
@@ -215,7 +217,7 @@ impl VmMemory {
     /// # Errors
     ///
     /// When the system refuses; the memory is then as before.
-    pub(crate) fn map_image(&mut self, image: &CowImage, offset: usize) -> io::Result<bool> {
+    pub(crate) fn map_image(&mut self, image: &CowImage, offset: usize) -> system::Result<bool> {
         let fits = offset
             .checked_add(image.len())
             .is_some_and(|end| end <= self.length);
@@ -269,10 +271,9 @@ impl VmMemory {
     }
 
     /// Makes the memory `length` bytes long; it never shrinks.
-    fn resize(&mut self, length: usize) -> io::Result<()> {
+    fn resize(&mut self, length: usize) -> system::Result<()> {
         debug_assert!(length >= self.length);
-        let accessible =
-            round_to_pages(length).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        let accessible = round_to_pages(length).ok_or_else(out_of_memory)?;
         if accessible <= self.capacity {
             self.reservation
                 .make_accessible(self.accessible..accessible)?;
@@ -307,7 +308,7 @@ fn reserve_checked(
     ty: &MemoryType,
     length: usize,
     guard: usize,
-) -> io::Result<(Reservation, usize)> {
+) -> system::Result<(Reservation, usize)> {
     let reserve = |capacity: usize| {
         let capacity = round_to_pages(capacity)?;
         Some((capacity, capacity.checked_add(round_to_pages(guard)?)?))
@@ -318,13 +319,13 @@ fn reserve_checked(
         .max(length.saturating_add(GROWTH_ROOM))
         .min(limit)
         .max(length);
+    let roomy = if HAS_ADDRESS_SPACE { roomy } else { length };
     if let Some((capacity, bytes)) = reserve(roomy)
         && let Ok(reservation) = Reservation::new(bytes)
     {
         return Ok((reservation, capacity));
     }
-    let (capacity, bytes) =
-        reserve(length).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    let (capacity, bytes) = reserve(length).ok_or_else(out_of_memory)?;
     Ok((Reservation::new(bytes)?, capacity))
 }
 

@@ -7,6 +7,10 @@ pub(crate) mod definition;
 pub(crate) mod frames;
 pub(crate) mod instance;
 pub(crate) mod memory;
+#[cfg(feature = "std")]
+pub(crate) mod parking;
+#[cfg(not(feature = "std"))]
+#[path = "parking_alone.rs"]
 pub(crate) mod parking;
 pub(crate) mod shared_memory;
 pub(crate) mod startup;

@@ -15,8 +15,8 @@
 //!
 //! A waiting thread holds the memory, and so the lot, alive.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -124,7 +124,7 @@ impl ParkingLot {
                     waiter: &waiter,
                 };
                 (interrupt.check)()?;
-                std::mem::forget(checked);
+                core::mem::forget(checked);
                 queues = self.lock();
             }
         }

@@ -8,21 +8,26 @@
 //! changes. Growth is serialized by a lock; the new length is published after
 //! its pages are accessible, so that whoever sees the length can use them.
 
-use std::cell::UnsafeCell;
-use std::fmt;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use alloc::sync::Arc;
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
 
+use portable_atomic::AtomicU64;
 use tepui_abi::{MemoryStyle, Trap, Tunables};
 use tepui_native::memory::{Reservation, round_to_pages};
+use tepui_native::system::{self, out_of_memory};
 
 use super::definition::{Definition, MemoryDefinition, Place};
 use super::memory::{check_atomic, grown_bytes, guarded_bytes, host_bytes, minimum_bytes};
 use super::parking::{Interrupt, ParkingLot, WaitResult};
 use crate::engine::Engine;
 use crate::error::{Context as _, Error, Result};
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
+use crate::sync::{Mutex, MutexGuard};
 use crate::types::MemoryType;
 
 /// A linear memory that instances in several stores and threads share
@@ -111,11 +116,9 @@ impl Pages {
         Ok(pages)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, usize> {
+    fn lock(&self) -> MutexGuard<'_, usize> {
         // The number is written after what it says was done.
-        self.accessible
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.accessible.lock()
     }
 
     fn definition(&self) -> &MemoryDefinition {
@@ -160,8 +163,7 @@ fn reserve_for_maximum(
     ty: &tepui_module::MemoryType,
     minimum: usize,
     guard: usize,
-) -> std::io::Result<(Reservation, usize)> {
-    let out_of_memory = || std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+) -> system::Result<(Reservation, usize)> {
     let mut wanted = host_bytes(ty, ty.page_limit()).unwrap_or(isize::MAX as usize / 2);
     loop {
         wanted = wanted.max(minimum);
@@ -249,7 +251,7 @@ impl SharedMemory {
         // SAFETY: so many bytes from the base are accessible and initialized,
         // at most `isize::MAX`, and stay so while the reservation lives, which
         // the handle that is borrowed keeps. `UnsafeCell` lets others write.
-        unsafe { std::slice::from_raw_parts(definition.base().cast(), length) }
+        unsafe { core::slice::from_raw_parts(definition.base().cast(), length) }
     }
 
     /// Adds `delta` pages of zeros, and answers the former size in pages.
@@ -313,6 +315,8 @@ impl SharedMemory {
         holds: impl FnOnce() -> bool,
         timeout: Option<Duration>,
     ) -> WaitResult {
+        // Where nobody could wake it, the host does not wait for ever.
+        let timeout = timeout.or((!cfg!(feature = "std")).then_some(Duration::ZERO));
         match self.0.pages.parking.wait(address, holds, timeout, None) {
             Ok(result) => result,
             Err(error) => unreachable!("only interrupts fail: {error}"),

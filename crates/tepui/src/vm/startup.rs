@@ -4,11 +4,14 @@
 //! copy-on-write image, made when a second instance is started: one-shot
 //! programs then pay for a copy, servers for a mapping.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use tepui_module::{DataMode, Module};
 use tepui_native::memory::CowImage;
+
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
+use crate::sync::OnceLock;
 
 /// How the defined memories of a module begin.
 pub(crate) struct Startup {

@@ -13,8 +13,8 @@
 //! `length` are initialized. The definition says where they are and how many.
 //! The elements move when the table grows.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, realloc};
-use std::ptr::NonNull;
+use alloc::alloc::{Layout, alloc_zeroed, dealloc, realloc};
+use core::ptr::NonNull;
 
 use tepui_abi::Trap;
 use tepui_abi::convention::Representation;
@@ -23,6 +23,8 @@ use tepui_module::TableType;
 use super::definition::{Definition, Place, TableDefinition};
 use crate::error::{Context as _, Error, Result};
 use crate::limits::ResourceLimiter;
+#[cfg(not(feature = "std"))]
+use crate::prelude::*;
 
 /// The most elements of a table: the implementation limit of the WebAssembly
 /// JavaScript interface. Beyond it creation fails and `table.grow` answers -1.
@@ -83,7 +85,7 @@ impl ElementKind {
             match self {
                 ElementKind::Pointer => place
                     .cast::<*mut u8>()
-                    .write(std::ptr::with_exposed_provenance_mut(value as usize)),
+                    .write(core::ptr::with_exposed_provenance_mut(value as usize)),
                 ElementKind::Id => place.cast::<u32>().write(value as u32),
             }
         }
@@ -304,7 +306,7 @@ impl VmTable {
         let from = self.check(source, length)?;
         let to = self.check(destination, length)?;
         // SAFETY: both ranges were just checked, and may overlap.
-        unsafe { std::ptr::copy(from, to, length as usize * self.kind().width()) };
+        unsafe { core::ptr::copy(from, to, length as usize * self.kind().width()) };
         Ok(())
     }
 
@@ -447,7 +449,7 @@ pub(crate) fn copy(
     // SAFETY: both ranges were just checked. The tables are two, so that they
     // do not overlap.
     unsafe {
-        std::ptr::copy_nonoverlapping(source, destination, length as usize * to.kind().width());
+        core::ptr::copy_nonoverlapping(source, destination, length as usize * to.kind().width());
     }
     Ok(())
 }

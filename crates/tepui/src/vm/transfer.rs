@@ -256,13 +256,13 @@ impl Places for Cursor {
             #[cfg(target_arch = "x86_64")]
             match representation {
                 Representation::F32 => {
-                    use std::arch::x86_64::{_mm_set_ss, _mm_storeu_ps};
-                    let value = std::mem::transmute_copy::<T, f32>(&value);
+                    use core::arch::x86_64::{_mm_set_ss, _mm_storeu_ps};
+                    let value = core::mem::transmute_copy::<T, f32>(&value);
                     return _mm_storeu_ps(place.cast(), _mm_set_ss(value));
                 }
                 Representation::F64 => {
-                    use std::arch::x86_64::{_mm_set_sd, _mm_storeu_pd};
-                    let value = std::mem::transmute_copy::<T, f64>(&value);
+                    use core::arch::x86_64::{_mm_set_sd, _mm_storeu_pd};
+                    let value = core::mem::transmute_copy::<T, f64>(&value);
                     return _mm_storeu_pd(place.cast(), _mm_set_sd(value));
                 }
                 _ => {}
