@@ -10,7 +10,7 @@ use std::thread;
 
 use tepui::{
     Config, Engine, Features, Instance, Linker, Memory, MemoryType, Module, Ref, Result,
-    SharedMemory, Store, Table, TableType, ensure,
+    SharedMemory, Store, Strategy, Table, TableType, ensure,
 };
 use tepui_native::inject;
 
@@ -112,9 +112,12 @@ fn every_system_call_fails_once() {
             }
             Ok(())
         });
-        try_all(&name("compiling"), || {
-            Module::new(&engine, MODULE).map(drop)
-        });
+        if tier::strategy() != Strategy::Interpreter {
+            // There, nothing is compiled and nothing mapped yet.
+            try_all(&name("compiling"), || {
+                Module::new(&engine, MODULE).map(drop)
+            });
+        }
         if tier::has_images(tier::strategy()) {
             let image = module.serialize().unwrap();
             try_all(&name("loading"), || {

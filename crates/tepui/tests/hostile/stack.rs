@@ -5,11 +5,19 @@ use std::sync::mpsc;
 use std::thread;
 
 use tepui::{
-    AsContextMut, Caller, Engine, Error, Extern, Func, Instance, Linker, Module, Ref, Store, Trap,
-    TypedFunc, Val,
+    AsContextMut, Caller, Engine, Error, Extern, Func, Instance, Linker, Module, Ref, Store,
+    Strategy, Trap, TypedFunc, Val,
 };
 
 use crate::support::{World, engine, engine_with, names, trap_of};
+use crate::tier;
+
+/// How often something is done: fewer times where tests are interpreted by an
+/// interpreter that was not optimized.
+fn rounds(usual: i64) -> i64 {
+    let is_slow = cfg!(debug_assertions) && tier::strategy() == Strategy::Interpreter;
+    if is_slow { usual / 5 } else { usual }
+}
 
 /// 17: the same overflow a thousand times; each is as deep as the first.
 #[test]
@@ -39,7 +47,7 @@ fn overflow_again_and_again() {
         .get_global(&mut world.store, "depth")
         .unwrap();
     let mut depths = Vec::new();
-    for round in 0..1000 {
+    for round in 0..rounds(1000) {
         reset.call(&mut world.store, ()).unwrap();
         let error = if round % 10 == 9 {
             let mut params = [Val::I64(1); 8];
@@ -306,13 +314,13 @@ fn tail_calls_use_no_stack() {
                (i64.const 5) (i64.const 6) (f64.const 0) (v128.const i64x2 0 0))
              (drop) (i64.add) (i64.add) (i64.add) (i64.add) (i64.add) (i64.add) (i64.add) (i64.add)))",
     );
-    const N: i64 = 10_000_000;
+    let n = rounds(10_000_000);
     for export in ["direct", "indirect", "reference"] {
-        let sum: i64 = world.call(export, (N, 5_i64)).unwrap();
-        assert_eq!(sum, 5 + 3 * N, "{export}");
+        let sum: i64 = world.call(export, (n, 5_i64)).unwrap();
+        assert_eq!(sum, 5 + 3 * n, "{export}");
     }
-    let sum: i64 = world.call("wide", N / 10).unwrap();
-    assert_eq!(sum, 21 + (N / 10) + (N / 10) + 2 * (N / 10));
+    let sum: i64 = world.call("wide", n / 10).unwrap();
+    assert_eq!(sum, 21 + (n / 10) + (n / 10) + 2 * (n / 10));
 }
 
 /// 16: tail calls between two instances, and to host functions that return,
