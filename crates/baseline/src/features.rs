@@ -1,6 +1,7 @@
 //! Which processor features may code use?
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 macro_rules! features {
     ($($architecture:literal $detected:ident {
@@ -25,16 +26,21 @@ macro_rules! features {
                 $($($field: true,)*)*
             };
 
-            /// Those of the machine that runs this process.
-            pub fn host() -> CpuFeatures {
+            fn detected() -> CpuFeatures {
                 $(#[cfg(target_arch = $architecture)]
                 return CpuFeatures {
                     $($field: std::arch::$detected!($name),)*
                     ..CpuFeatures::LEAST
-                }
-                .closed();)*
+                };)*
                 #[cfg(not(any($(target_arch = $architecture),*)))]
                 CpuFeatures::LEAST
+            }
+
+            /// What both have.
+            fn and(self, other: CpuFeatures) -> CpuFeatures {
+                CpuFeatures {
+                    $($($field: self.$field && other.$field,)*)*
+                }
             }
 
             /// Whether `self` has all of `other`; if not, the name of one that
@@ -91,7 +97,23 @@ features! {
     }
 }
 
+/// What [`CpuFeatures::host`] reports at most.
+static LIMIT: Mutex<CpuFeatures> = Mutex::new(CpuFeatures::ALL);
+
 impl CpuFeatures {
+    /// Those of the machine that runs this process.
+    pub fn host() -> CpuFeatures {
+        let limit = *LIMIT.lock().unwrap_or_else(PoisonError::into_inner);
+        CpuFeatures::detected().and(limit).closed()
+    }
+
+    /// Lets [`host`](CpuFeatures::host) report nothing beyond these from now on,
+    /// in the whole process: for tests of the code for lesser processors.
+    #[doc(hidden)]
+    pub fn limit_host(limit: CpuFeatures) {
+        *LIMIT.lock().unwrap_or_else(PoisonError::into_inner) = limit;
+    }
+
     /// Without those that need another that is missing: each vector extension
     /// is used only together with those before it.
     pub fn closed(self) -> CpuFeatures {
