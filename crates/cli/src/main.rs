@@ -58,9 +58,11 @@ fn with_default_command(mut args: Vec<OsString>) -> Vec<OsString> {
     let Some(first) = args.get(1) else {
         return args;
     };
+    // `run` is named here too, so that the usual case does not make the list of
+    // commands only to look into it.
     let of_tepui = matches!(
         first.to_str(),
-        Some("help" | "-h" | "--help" | "-V" | "--version")
+        Some("run" | "help" | "-h" | "--help" | "-V" | "--version")
     ) || Cli::command()
         .get_subcommands()
         .any(|command| first == command.get_name());
