@@ -583,6 +583,17 @@ impl Assembler for Masm {
         if bytes == 0 {
             return;
         }
+        if bytes <= 24 && below <= 256 {
+            let mut at = -(below as i32);
+            for _ in 0..bytes / 8 {
+                self.store(Size::S64, ZR, Mem::at(X29, at));
+                at += 8;
+            }
+            if bytes & 4 != 0 {
+                self.store(Size::S32, ZR, Mem::at(X29, at));
+            }
+            return;
+        }
         self.add_imm(Size::S64, X16, X29, -i64::from(below));
         let pair = |op: u32| op | u32::from(ZR.code()) << 10;
         let (mut pairs, mut at) = (bytes / 16, 0);
