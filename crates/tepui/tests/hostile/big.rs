@@ -432,6 +432,71 @@ fn huge_bodies() {
     assert!(format!("{error:#}").contains("limit"), "{error:#}");
 }
 
+/// 6: a body so long that no conditional jump of aarch64 reaches from one end to
+/// the other, with jumps both ways, traps, constants of every kind and switches.
+#[test]
+fn bodies_beyond_the_reach_of_jumps() {
+    const ROUNDS: u32 = 45_000;
+    let float = |round: u32| f64::from(round) * 1.1 + 0.3;
+    let bytes = module(&[(2, ValType::I32), (1, ValType::V128)], |code| {
+        code.block(BlockType::Empty);
+        code.local_get(0).i32_eqz().br_if(0);
+        code.loop_(BlockType::Empty);
+        for round in 0..ROUNDS {
+            // x = 3 x + 7 / (y | 1)
+            code.local_get(0).i32_const(3).i32_mul();
+            code.i32_const(7);
+            code.local_get(1).i32_const(1).i32_or().i32_div_s();
+            code.i32_add().local_set(0);
+            if round % 1_000 == 0 {
+                code.f64_const(float(round).into()).i32_trunc_f64_s();
+                code.local_get(0).i32_add().local_set(0);
+                code.v128_const(i128::from(round) << 64 | 0x1234_5678_9abc_def0);
+                code.local_get(3).v128_xor().local_set(3);
+            }
+            if round % 10_000 == 0 {
+                // Out of everything when x is 12346.
+                code.local_get(0).i32_const(12346).i32_eq().br_if(1);
+                code.block(BlockType::Empty);
+                code.local_get(2).br_table([0, 1, 2], 0);
+                code.end();
+            }
+        }
+        code.local_get(1).i32_const(1).i32_add().local_tee(1);
+        code.i32_const(2).i32_lt_u().br_if(0);
+        code.end();
+        code.local_get(3).i32x4_extract_lane(2);
+        code.local_get(0).i32_add().local_set(0);
+        code.end();
+        code.local_get(0);
+    });
+    let module = compile("a body beyond the reach of jumps", bytes).unwrap();
+    let model = |argument: i32| {
+        let mut x = argument;
+        if x == 0 {
+            return x;
+        }
+        let mut lane = 0;
+        for y in 0..2 {
+            for round in 0..ROUNDS {
+                x = x.wrapping_mul(3).wrapping_add(7 / (y | 1));
+                if round % 1_000 == 0 {
+                    x = x.wrapping_add(float(round) as i32);
+                    lane ^= round as i32;
+                }
+                if round % 10_000 == 0 && x == 12346 {
+                    return x;
+                }
+            }
+        }
+        x.wrapping_add(lane)
+    };
+    // 4113 leaves by the first branch out.
+    for argument in [0, 1, -1, 77, 4113] {
+        assert_eq!(run(&module, argument).unwrap(), model(argument));
+    }
+}
+
 /// 7: many functions, types and exports.
 #[test]
 fn huge_numbers_of_functions() {
