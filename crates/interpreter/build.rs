@@ -12,8 +12,15 @@ fn main() {
         variable("CARGO_CFG_TARGET_OS"),
     );
     let optimized = matches!(&*variable("OPT_LEVEL"), "2" | "3" | "s" | "z");
-    let registers =
-        matches!(&*arch, "x86_64" | "aarch64" | "riscv64" | "riscv32") && os != "windows";
+    // Floats are passed in registers of their own, or there are too few.
+    let features = variable("CARGO_CFG_TARGET_FEATURE");
+    let has = |name: &str| features.split(',').any(|feature| feature == name);
+    let registers = match &*arch {
+        "x86_64" => has("sse2") && os != "windows",
+        "aarch64" => has("neon") && os != "windows",
+        "riscv64" => has("d"),
+        _ => false,
+    };
     let forced_loop = std::env::var_os("CARGO_FEATURE_LOOP_DISPATCH").is_some();
     if optimized && registers && !forced_loop {
         println!("cargo::rustc-cfg=tail_dispatch");
