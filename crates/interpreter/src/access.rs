@@ -117,7 +117,10 @@ pub(crate) trait Raw: Copy {
 }
 
 #[cfg(all(
-    any(target_arch = "x86_64", target_arch = "aarch64"),
+    any(
+        all(target_arch = "x86_64", target_feature = "sse2"),
+        target_arch = "aarch64"
+    ),
     not(miri),
     target_endian = "little"
 ))]
@@ -139,7 +142,10 @@ macro_rules! raws {
 }
 
 #[cfg(all(
-    any(target_arch = "x86_64", target_arch = "aarch64"),
+    any(
+        all(target_arch = "x86_64", target_feature = "sse2"),
+        target_arch = "aarch64"
+    ),
     not(miri),
     target_endian = "little"
 ))]
@@ -151,7 +157,10 @@ raws! {
 }
 
 #[cfg(all(
-    any(target_arch = "x86_64", target_arch = "aarch64"),
+    any(
+        all(target_arch = "x86_64", target_feature = "sse2"),
+        target_arch = "aarch64"
+    ),
     not(miri),
     target_endian = "little"
 ))]
@@ -317,7 +326,10 @@ mod native {
 }
 
 #[cfg(not(all(
-    any(target_arch = "x86_64", target_arch = "aarch64"),
+    any(
+        all(target_arch = "x86_64", target_feature = "sse2"),
+        target_arch = "aarch64"
+    ),
     not(miri),
     target_endian = "little"
 )))]

@@ -2,8 +2,9 @@
 //!
 //! This file holds unsafe code under the invariants of [`handlers`](super).
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
+use portable_atomic::AtomicU64;
 use tepui_abi::layout::{ContextHeader, ContextLayout, StoreLayout};
 use tepui_abi::{Target, Trap};
 
