@@ -124,6 +124,13 @@ const WAYS: &[Way] = &[
         ahead: None,
     },
     Way {
+        name: "tepui-mixed",
+        about: "Tepui, each function in one of its tiers, for checks",
+        tool: Some(TEPUI),
+        run: "run --tier mixed:1 --dir . {wasm} {args}",
+        ahead: None,
+    },
+    Way {
         name: "wasmtime",
         about: "Wasmtime, Cranelift",
         tool: Some(WASMTIME),

@@ -25,8 +25,8 @@ use super::memory::unspeculated;
 use super::table::element;
 use crate::code::{FunctionCode, FunctionEntry, ModuleCode};
 use crate::dispatch::{Ctx, Fp, HANDLER_WORDS, Handler, Ip, Regs, Signal};
-use crate::runtime::{NativeCall, Resolution};
-use crate::state::{HEADER_BYTES, Header, Outcome, TailCall, definition, header};
+use crate::runtime::{NativeCall, Raised, Resolution};
+use crate::state::{HEADER_BYTES, Header, Outcome, State, TailCall, definition, header};
 
 const FUNC_REF: FuncRefLayout = FuncRefLayout::new(Target::host());
 
@@ -212,7 +212,7 @@ unsafe fn invoke<const OPERANDS: usize>(r: Regs, reference: *const u8) -> Signal
 }
 
 /// Asks how the function behind a reference is called.
-unsafe fn resolve(r: &Regs, reference: *const u8) -> Result<Resolution, crate::runtime::Raised> {
+unsafe fn resolve(r: &Regs, reference: *const u8) -> Result<Resolution, Raised> {
     // SAFETY: as for a handler.
     unsafe {
         let function = reference_function(reference);
@@ -239,22 +239,39 @@ unsafe fn keep_result(r: &mut Regs, slots: *const u64) {
     r.float = f64::from_bits(bits);
 }
 
+/// Asks the runtime for a call of code. It is apart from the handlers, because one
+/// that lets others see its own stack could not end in a jump.
+#[inline(never)]
+unsafe fn call_code(
+    state: *mut State,
+    code: *const u8,
+    callee_context: Ctx,
+    caller_context: Ctx,
+    type_index: u32,
+    slots: *mut u64,
+) -> Result<(), Raised> {
+    let call = NativeCall {
+        code,
+        callee_context,
+        caller_context,
+        type_index: TypeIndex::new(type_index),
+        slots,
+    };
+    // SAFETY: the state of the run; the handler vouches for the rest.
+    unsafe { ((*state).runtime.call)(&call) }
+}
+
 /// Calls a function that is not interpreted, of the type in operand 2 of a call.
+#[cfg_attr(all(tail_dispatch, not(debug_assertions)), inline(always))]
 unsafe fn call_native<const OPERANDS: usize>(r: Regs, code: *const u8, ctx: Ctx) -> Signal {
     // SAFETY: as for a handler; arguments and results lie in the frame.
     unsafe {
         r.publish();
-        let call = NativeCall {
-            code,
-            callee_context: ctx,
-            caller_context: r.ctx,
-            type_index: TypeIndex::new(r.word(2)),
-            slots: r.fp.wrapping_byte_offset(r.place(1) as isize),
-        };
-        match ((*r.state).runtime.call)(&call) {
+        let slots = r.fp.wrapping_byte_offset(r.place(1) as isize);
+        match call_code(r.state, code, ctx, r.ctx, r.word(2), slots) {
             Ok(()) => {
                 let mut r = r.reloaded();
-                keep_result(&mut r, call.slots);
+                keep_result(&mut r, slots);
                 r.next(OPERANDS + RELOAD_WORDS)
             }
             Err(raised) => r.raise(raised),
@@ -307,6 +324,7 @@ unsafe fn replace(mut r: Regs, code: *const FunctionCode, ctx: Ctx) -> Signal {
 /// Leaves the frame at hand for a tail call out of the interpreter: its arguments
 /// go to the area, where the results are to be, and the caller is where it will go
 /// on. `None` when the stack has no room for the arguments.
+#[cfg_attr(all(tail_dispatch, not(debug_assertions)), inline(always))]
 unsafe fn retire(r: &mut Regs) -> Option<*mut u64> {
     // SAFETY: as for a handler; the area begins where that of the frame does, and
     // its end is compared with that of the stack.
@@ -329,6 +347,7 @@ unsafe fn retire(r: &mut Regs) -> Option<*mut u64> {
 
 /// Goes on in the caller after a tail call out of the interpreter, whose results
 /// lie in `area`.
+#[cfg_attr(all(tail_dispatch, not(debug_assertions)), inline(always))]
 unsafe fn retired(r: Regs, area: *const u64) -> Signal {
     // SAFETY: as for a handler; where there is no result, the area is followed by
     // the header that was there.
@@ -340,10 +359,11 @@ unsafe fn retired(r: Regs, area: *const u64) -> Signal {
 }
 
 /// Makes a tail call of a function that is not interpreted.
+#[cfg_attr(all(tail_dispatch, not(debug_assertions)), inline(always))]
 unsafe fn replace_native(mut r: Regs, code: *const u8, ctx: Ctx) -> Signal {
     // SAFETY: as for a handler.
     unsafe {
-        let type_index = TypeIndex::new(r.word(4));
+        let type_index = r.word(4);
         if (*header(r.fp)).fp.is_null() {
             let slots = r.fp.wrapping_byte_offset(r.place(1) as isize);
             r.publish();
@@ -351,7 +371,7 @@ unsafe fn replace_native(mut r: Regs, code: *const u8, ctx: Ctx) -> Signal {
                 code,
                 callee_context: ctx,
                 caller_context: r.ctx,
-                type_index,
+                type_index: TypeIndex::new(type_index),
                 slots,
             });
             return Signal::EXIT;
@@ -361,14 +381,7 @@ unsafe fn replace_native(mut r: Regs, code: *const u8, ctx: Ctx) -> Signal {
         let Some(area) = retire(&mut r) else {
             return stays.trap(Trap::StackOverflow);
         };
-        let call = NativeCall {
-            code,
-            callee_context: ctx,
-            caller_context,
-            type_index,
-            slots: area,
-        };
-        match ((*r.state).runtime.call)(&call) {
+        match call_code(r.state, code, ctx, caller_context, type_index, area) {
             Ok(()) => retired(r, area),
             Err(raised) => r.raise(raised),
         }
@@ -377,6 +390,7 @@ unsafe fn replace_native(mut r: Regs, code: *const u8, ctx: Ctx) -> Signal {
 
 /// Makes a tail call of a function of the host. It takes no slots, so it is a call
 /// after which the caller goes on.
+#[cfg_attr(all(tail_dispatch, not(debug_assertions)), inline(always))]
 unsafe fn replace_host(mut r: Regs, ctx: Ctx) -> Signal {
     // SAFETY: as for a handler.
     unsafe {
@@ -433,11 +447,7 @@ unsafe fn from_table<const CHECK: u8>(r: &Regs, at: usize) -> Result<*const u8, 
 
 /// Whether a reference has the expected type or a subtype.
 #[inline(always)]
-unsafe fn has_subtype(
-    r: &Regs,
-    reference: *const u8,
-    expected: u32,
-) -> Result<bool, crate::runtime::Raised> {
+unsafe fn has_subtype(r: &Regs, reference: *const u8, expected: u32) -> Result<bool, Raised> {
     // SAFETY: as for a handler.
     unsafe {
         let actual = reference_type(reference);

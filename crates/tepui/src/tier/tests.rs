@@ -4,6 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
+use tepui_native::stack;
+
 use super::*;
 use crate::{
     Caller, Config, Engine, Error, Extern, Func, FuncType, Instance, Linker, Module, Store, Trap,
@@ -514,6 +516,67 @@ fn steps_between_tiers_leave_the_stack_to_guests() {
             panic!("{tiers:?}: {} frames: {error}", names(&error).len());
         });
         assert_eq!(sum, 302);
+    }
+}
+
+/// Calls between tiers and of the host, of every kind and in a loop, leave nothing on
+/// the native stack: an interpreter whose instructions are jumps must not come back to
+/// any.
+#[test]
+fn calls_in_a_loop_leave_nothing_on_the_stack() {
+    let source = Source::new(
+        "(module
+           (type $t (func (param i32) (result i32)))
+           (import \"\" \"h\" (func $h (type $t)))
+           (table 2 funcref) (elem (i32.const 0) $h $c)
+           (func $c (type $t) (i32.add (local.get 0) (i32.const 1)))
+           (func $b (type $t)
+             (block $4 (block $3 (block $2 (block $1 (block $0
+               (br_table $0 $1 $2 $3 $4 (i32.rem_u (local.get 0) (i32.const 5))))
+               (return_call $c (local.get 0)))
+               (return_call_indirect (type $t) (local.get 0) (i32.const 1)))
+               (return_call_ref $t (local.get 0) (ref.func $c)))
+               (return_call $h (local.get 0)))
+             (return_call_indirect (type $t) (local.get 0) (i32.const 0)))
+           (func $a (export \"a\") (type $t)
+             (local $i i32)
+             (loop $again
+               (local.set $i (call $b (local.get $i)))
+               (local.set $i (call $h (local.get $i)))
+               (local.set $i (call $c (local.get $i)))
+               (local.set $i (call_indirect (type $t) (local.get $i) (i32.const 0)))
+               (local.set $i (call_indirect (type $t) (local.get $i) (i32.const 1)))
+               (local.set $i (call_ref $t (local.get $i) (ref.func $c)))
+               (local.set $i (call_ref $t (local.get $i) (ref.func $h)))
+               (br_if $again (i32.lt_u (local.get $i) (local.get 0))))
+             (local.get $i)))",
+    );
+    for tiers in combinations(3) {
+        let module = source.module(&tiers);
+        // The lowest and the highest address of the stack in the host function.
+        let mut store = Store::new(module.engine(), (usize::MAX, 0));
+        let host = Func::wrap(
+            &mut store,
+            |mut caller: Caller<'_, (usize, usize)>, i: i32| {
+                let here = stack::approximate_stack_pointer();
+                let (lowest, highest) = *caller.data();
+                *caller.data_mut() = (lowest.min(here), highest.max(here));
+                i + 1
+            },
+        );
+        let instance = Instance::new(&mut store, &module, &[host.into()]).unwrap();
+        let a = instance
+            .get_typed_func::<i32, i32>(&mut store, "a")
+            .unwrap();
+        let sum = a.call(&mut store, 70_000);
+        let sum = sum.unwrap_or_else(|error| panic!("{tiers:?}: {error}"));
+        assert!((70_000..70_010).contains(&sum));
+        let (lowest, highest) = *store.data();
+        assert!(
+            highest - lowest < 32 << 10,
+            "{tiers:?}: {}",
+            highest - lowest
+        );
     }
 }
 
