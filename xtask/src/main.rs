@@ -13,6 +13,7 @@ mod inputs;
 mod measure;
 mod programs;
 mod report;
+mod small;
 mod stats;
 mod toolchain;
 
@@ -46,6 +47,11 @@ const CHORES: &[Chore] = &[
         name: "cross",
         about: cross::ABOUT,
         run: cross::run,
+    },
+    Chore {
+        name: "small",
+        about: small::ABOUT,
+        run: small::run,
     },
 ];
 

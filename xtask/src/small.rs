@@ -1,0 +1,103 @@
+//! Builds the smallest command, and says how large it is and how much memory it takes.
+//!
+//! What is in it: WASI preview 1 and the interpreter with every proposal. What is not: compilers and images, the text
+//! format, scripts, shell completion, a progress bar, colours. The profile `small` of the workspace says how it is
+//! compiled; what the linker has to be told besides stands here.
+
+use crate::error::{Context, Result};
+use crate::guests::Folder;
+use crate::measure::{self, Job};
+use crate::{build, programs, toolchain};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+/// What the list of chores says.
+pub(crate) const ABOUT: &str = "build the smallest command, and measure it";
+
+const HELP: &str = "\
+Usage: cargo xtask small
+
+Builds the command with the interpreter alone, under the profile `small`, and
+prints its size and the peak memory of running an empty program.
+";
+
+/// A module that has a `_start` which does nothing.
+const EMPTY: &[u8] = b"\0asm\x01\0\0\0\
+    \x01\x04\x01\x60\0\0\
+    \x03\x02\x01\0\
+    \x07\x0a\x01\x06_start\0\0\
+    \x0a\x04\x01\x02\0\x0b";
+
+/// Runs the chore.
+///
+/// # Errors
+///
+/// When a part of it cannot be built, or the command does not run.
+pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        print!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(arg) = args.first() {
+        return Err(format!("`{arg}` is not known; `cargo xtask small --help` says more").into());
+    }
+    let mut cargo = Command::new(toolchain::native_cargo());
+    cargo.current_dir(programs::root()).args([
+        "rustc",
+        "--quiet",
+        "--profile",
+        "small",
+        "--package",
+        "tepui-cli",
+        "--bin",
+        "tepui",
+        "--no-default-features",
+        "--features",
+        "interpreter",
+        "--",
+    ]);
+    if cfg!(target_os = "linux") {
+        let script = programs::root().join("xtask/small.ld");
+        let mut script_argument = std::ffi::OsString::from("-Clink-arg=-Wl,-T,");
+        script_argument.push(&script);
+        cargo.args([
+            // Functions that are the same are one.
+            "-Clink-arg=-Wl,--icf=all",
+            // Relocations as bits instead of triples of words.
+            "-Clink-arg=-Wl,-z,pack-relative-relocs",
+            "-Clink-arg=-Wl,--no-eh-frame-hdr",
+        ]);
+        cargo.arg(script_argument);
+    }
+    println!("building tepui with the interpreter alone");
+    build::execute(&mut cargo)?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+    let command = programs::root()
+        .join(target)
+        .join("small")
+        .join(format!("tepui{}", std::env::consts::EXE_SUFFIX));
+    let bytes = fs::metadata(&command).at("cannot read", &command)?.len();
+    println!("{} has {bytes} bytes", command.display());
+
+    let folder = Folder::new(None)?;
+    fs::create_dir_all(folder.inputs()).at("cannot make", &folder.inputs())?;
+    let empty = folder.at("run/empty.wasm")?;
+    fs::write(&empty, EMPTY).at("cannot write", &empty)?;
+    let job = Job {
+        command: vec![command.into(), "run".into(), empty.into()],
+        stdin: None,
+        one_thread: false,
+        timeout: Duration::from_secs(60),
+    };
+    let run = measure::run(&job, &folder)?;
+    if run.sample.status != 0 {
+        return Err(format!("an empty program ends badly: {}", run.complaint()).into());
+    }
+    println!(
+        "an empty program takes {} bytes of memory at most, 2 to 3 MB of which are those of whoever starts it, and {:?}",
+        run.sample.peak, run.sample.wall
+    );
+    Ok(ExitCode::SUCCESS)
+}
