@@ -88,6 +88,17 @@ impl<O: Binary> Binary for Swapped<O> {
     }
 }
 
+/// A comparison with its operands the other way round.
+pub(crate) struct Mirrored<C>(core::marker::PhantomData<C>);
+
+impl<C: Compare> Compare for Mirrored<C> {
+    type A = C::A;
+    #[inline(always)]
+    fn test(a: C::A, b: C::A) -> bool {
+        C::test(b, a)
+    }
+}
+
 /// How the NaNs of a result are made canonical.
 pub(crate) trait Canonicalize<R> {
     fn canonicalize(value: R) -> R;

@@ -392,6 +392,10 @@ fn conditions_are_computed_by_branches() {
                  (if ({name} (local.tee 0 (i32.add (local.get 0) (i32.const 7))) (i32.const 8))
                    (then (return (local.get 0))))
                  (i32.const 2))
+               (func (export \"mirrored\") (param i32 i32) (result i32)
+                 (local.set 0 (i32.add (local.get 0) (i32.const 7)))
+                 (if ({name} (local.get 1) (local.get 0)) (then (return (local.get 0))))
+                 (i32.const 2))
                (func (export \"number\") (param i32 i32) (result i32)
                  ({name} (local.tee 0 (i32.add (local.get 0) (i32.const 7))) (local.get 1)))
                (func (export \"itself\") (param i32 i32) (result i32)
@@ -413,6 +417,7 @@ fn conditions_are_computed_by_branches() {
                 is("kept bits", choice(test(a & 9, 8)));
                 is("assigned", choice(test(sum, b)));
                 is("assigned constant", if test(sum, 8) { sum } else { 2 });
+                is("mirrored", if test(b, sum) { sum } else { 2 });
                 is("number", test(sum, b).into());
                 is("itself", test(sum, sum).into());
             }
@@ -489,6 +494,50 @@ fn assignments_in_a_row_are_made_one_after_the_other() {
     let instance = store.instantiate(wat, &[], &[]);
     assert_eq!(store.call(instance, "add", &[1, 2]), Ok(vec![11_002, 102]));
     assert_eq!(store.call(instance, "copy", &[1, 2, 3]), Ok(vec![2, 3, 1]));
+}
+
+#[test]
+fn globals_take_sums_and_locals_begin_as_zeros() {
+    let mut wat = String::from(
+        "(module (global $g (mut i32) (i32.const 1000))
+           (func (export \"down\") (param i32) (result i32)
+             (local.set 0 (i32.sub (global.get $g) (i32.const 16)))
+             (global.set $g (local.get 0))
+             (i32.store (local.get 0) (i32.const 1))
+             (global.set $g (i32.add (local.get 0) (i32.const 8)))
+             (global.get $g))
+           (func (export \"by\") (param i32) (result i32)
+             (global.set $g (i32.add (i32.rotr (local.get 0) (i32.const 0)) (i32.const 5)))
+             (global.set $g (i32.sub (global.get $g) (local.get 0)))
+             (global.get $g))
+           (memory 1)",
+    );
+    for count in 1..=12 {
+        let sum = (0..count).fold(String::from("(i64.const 0)"), |sum, local| {
+            format!("(i64.add {sum} (local.get {local}))")
+        });
+        wat.push_str(&format!(
+            "(func $f{count} (export \"zeros {count}\") (result i64) (local {locals}) (local i64)
+               (local.set {count} {sum}) {assignments} (local.get {count}))
+             (func (export \"again {count}\") (result i64)
+               (drop (call $f{count})) (call $f{count}))",
+            locals = "i64 ".repeat(count),
+            assignments = (0..count)
+                .map(|local| format!("(local.set {local} (i64.const -1))"))
+                .collect::<String>(),
+        ));
+    }
+    wat.push(')');
+    let mut store = store();
+    let instance = store.instantiate(&wat, &[], &[]);
+    assert_eq!(store.call(instance, "down", &[0]), Ok(vec![992]));
+    assert_eq!(store.call(instance, "down", &[0]), Ok(vec![984]));
+    assert_eq!(store.call(instance, "by", &[70]), Ok(vec![5]));
+    for count in 1..=12 {
+        for name in [format!("zeros {count}"), format!("again {count}")] {
+            assert_eq!(store.call(instance, &name, &[]), Ok(vec![0]), "{name}");
+        }
+    }
 }
 
 #[test]

@@ -55,16 +55,10 @@ handlers! {
         r.next(2)
     }
 
-    /// Makes one slot zero.
-    fn zero1(r) {
-        r.set(0, 0_u64);
-        r.next(1)
-    }
-
-    /// Makes four slots zero.
-    fn zero4(r) {
+    /// Makes a few slots zero. Operand: the first.
+    fn zero_few[const COUNT: usize](r) {
         let first = slot(r.fp, r.place(0));
-        for i in 0..4 {
+        for i in 0..COUNT {
             first.add(i).write(0);
         }
         r.next(1)
@@ -240,18 +234,20 @@ handlers! {
         r.next(2)
     }
 
-    // Operands: the place, the value.
+    // Operands: the value, the place.
 
     fn global_set32[A: Source](r) {
-        let at = Place::from_word(r.word(0)).resolve(r.ctx);
-        at.cast::<u32>().write(A::take::<u32>(&r, 1));
-        r.next(1 + A::words::<u32>())
+        let words = A::words::<u32>();
+        let at = Place::from_word(r.word(words)).resolve(r.ctx);
+        at.cast::<u32>().write(A::take::<u32>(&r, 0));
+        r.next(words + 1)
     }
 
     fn global_set64[A: Source](r) {
-        let at = Place::from_word(r.word(0)).resolve(r.ctx);
-        at.cast::<u64>().write(A::take::<u64>(&r, 1));
-        r.next(1 + A::words::<u64>())
+        let words = A::words::<u64>();
+        let at = Place::from_word(r.word(words)).resolve(r.ctx);
+        at.cast::<u64>().write(A::take::<u64>(&r, 0));
+        r.next(words + 1)
     }
 
     // Operands: the slot, the place.

@@ -11,7 +11,7 @@ use super::{Entry, Giving, Kind, Last, Sources, Step, Translator, giving};
 use crate::dispatch::{HANDLER_WORDS, Handler};
 use crate::handlers::memory::{Guarded, Load, Store};
 use crate::handlers::{control, memory, number};
-use crate::ops::{self, Binary, Compare, Swapped, Test};
+use crate::ops::{self, Binary, Compare, Mirrored, Swapped, Test};
 use crate::value::{Class, Constant, Slot, Stored, Tee, Unstored, Value};
 
 /// Defines shapes: the operation, and where its operands are.
@@ -189,6 +189,14 @@ fn compare<C: Compare>(shape: Shape, is_tee: bool, second: Second) -> Option<Han
     }
 }
 
+/// The second operand of a comparison with a slot, which is written to a slot too.
+fn compare_with<C: Compare>(shape: Shape, second: Second) -> Option<Handlers> {
+    match (shape, second) {
+        (Shape::Add, Second::Slot(_)) => compare::<Mirrored<C>>(shape, true, second),
+        _ => None,
+    }
+}
+
 /// The branches on whether a number is not zero and is.
 fn condition(shape: Shape, is_tee: bool) -> Option<[Handler; 2]> {
     macro_rules! handlers {
@@ -338,15 +346,20 @@ impl Translator<'_> {
         let [.., a, b] = self.stack[..] else {
             return self.compare::<C>();
         };
-        let (is_tee, found) = match self.last_of(a) {
-            Some(found) => (false, Some(found)),
-            None => (true, self.last_tee(a, if a.kind == b.kind { 2 } else { 1 })),
+        let taken = if a.kind == b.kind { 2 } else { 1 };
+        let found = if let Some((last, shape)) = self.last_of(a) {
+            let second = self.second(b);
+            compare::<C>(shape, false, second).map(|handlers| (last, false, second, handlers))
+        } else if let Some((last, shape)) = self.last_tee(a, taken) {
+            let second = self.second(b);
+            compare::<C>(shape, true, second).map(|handlers| (last, true, second, handlers))
+        } else if let Some((last, shape)) = self.last_tee(b, taken) {
+            let second = self.second(a);
+            compare_with::<C>(shape, second).map(|handlers| (last, true, second, handlers))
+        } else {
+            None
         };
-        let second = self.second(b);
-        let Some((last, shape)) = found else {
-            return self.compare::<C>();
-        };
-        let Some((handlers, branches)) = compare::<C>(shape, is_tee, second) else {
+        let Some((last, is_tee, second, (handlers, branches))) = found else {
             return self.compare::<C>();
         };
         self.pop();
@@ -459,6 +472,26 @@ impl Translator<'_> {
             Second::Constant(value) => self.constant::<S::A>(value),
         }
         self.word(offset);
+        true
+    }
+
+    /// Writes an assignment to a global of four bytes into the instruction that
+    /// computes its value.
+    pub(super) fn fuse_global_set(&mut self, place: u32) -> bool {
+        let Some((last, shape)) = self.stack.last().and_then(|value| self.last_of(*value)) else {
+            return false;
+        };
+        let handler = by_shape!(
+            shape,
+            [Add AddKeptConstant],
+            V => control::global_set32::<V> as Handler
+        );
+        let Some(handler) = handler else {
+            return false;
+        };
+        self.pop();
+        self.fuse(&last, false, handler);
+        self.word(place);
         true
     }
 

@@ -516,40 +516,38 @@ impl Translator<'_> {
     }
 
     pub(super) fn global_set(&mut self, index: u32) {
-        let value = self.pop();
         let place = self.global_place(index);
         let width = self.global_width(index);
+        if is_half(width) && self.fuse_global_set(place.word()) {
+            return;
+        }
+        let value = self.pop();
         if width == Representation::V128 {
             let value = self.slot_of(value);
             self.start(control::global_set128);
             self.place(value);
-            self.word(place.word());
-            return;
-        }
-        if let Kind::Constant(value) = value.kind {
+        } else if let Kind::Constant(value) = value.kind {
             if is_half(width) {
                 self.start(control::global_set32::<Constant>);
-                self.word(place.word());
                 self.word(value as u32);
             } else {
                 self.start(control::global_set64::<Constant>);
-                self.word(place.word());
                 self.wide(value);
             }
-            return;
+        } else {
+            let slot = self.slot_of(value);
+            let kept = self.use_kept(value, slot, Class::Integer);
+            self.start(match (is_half(width), kept) {
+                (true, true) => control::global_set32::<Kept>,
+                (true, false) => control::global_set32::<Slot>,
+                (false, true) => control::global_set64::<Kept>,
+                (false, false) => control::global_set64::<Slot>,
+            });
+            if !kept {
+                self.place(slot);
+            }
         }
-        let slot = self.slot_of(value);
-        let kept = self.use_kept(value, slot, Class::Integer);
-        self.start(match (is_half(width), kept) {
-            (true, true) => control::global_set32::<Kept>,
-            (true, false) => control::global_set32::<Slot>,
-            (false, true) => control::global_set64::<Kept>,
-            (false, false) => control::global_set64::<Slot>,
-        });
         self.word(place.word());
-        if !kept {
-            self.place(slot);
-        }
     }
 
     // References.

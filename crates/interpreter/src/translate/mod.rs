@@ -377,14 +377,17 @@ impl<'a> Translator<'a> {
     fn zero_locals(&mut self, slots: i32) {
         match slots {
             0 => {}
-            1..=3 => {
-                for i in 0..slots {
-                    self.start(op::zero1);
-                    self.place(i * SLOT);
-                }
-            }
-            4 => {
-                self.start(op::zero4);
+            1..=8 => {
+                self.start(match slots {
+                    1 => op::zero_few::<1>,
+                    2 => op::zero_few::<2>,
+                    3 => op::zero_few::<3>,
+                    4 => op::zero_few::<4>,
+                    5 => op::zero_few::<5>,
+                    6 => op::zero_few::<6>,
+                    7 => op::zero_few::<7>,
+                    _ => op::zero_few::<8>,
+                });
                 self.place(0);
             }
             _ => {

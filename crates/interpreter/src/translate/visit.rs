@@ -277,7 +277,7 @@ impl<'a> VisitOperator<'a> for Translator<'a> {
 
     fn visit_i32_eqz(&mut self) -> Step {
         self.push_constant(0)?;
-        self.compare::<ops::I32Eq>()
+        self.fused_compare::<ops::I32Eq>()
     }
     fn visit_i64_eqz(&mut self) -> Step {
         self.push_constant(0)?;
