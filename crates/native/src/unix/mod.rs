@@ -238,7 +238,8 @@ fn file_size_allowed(len: usize) -> bool {
     };
     // SAFETY: the limit is written to our variable.
     let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) } == 0;
-    !known || limit.rlim_cur == libc::RLIM_INFINITY || len as u64 <= limit.rlim_cur
+    // The limit has as many bits as the system gives it.
+    !known || limit.rlim_cur == libc::RLIM_INFINITY || len as u128 <= u128::from(limit.rlim_cur)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
