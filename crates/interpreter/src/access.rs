@@ -15,6 +15,10 @@ use crate::state::State;
 use crate::value::V128;
 
 /// What is known about an access.
+#[cfg_attr(
+    not(guard_pages),
+    expect(dead_code, reason = "nothing faults in this build")
+)]
 pub(crate) trait Site: Copy {
     /// Whether it may fault.
     const WATCHED: bool;
@@ -40,6 +44,10 @@ impl Site for Checked {
 
 /// The bytes lie in a memory or in the inaccessible addresses behind it.
 #[derive(Clone, Copy)]
+#[cfg_attr(
+    not(guard_pages),
+    expect(dead_code, reason = "nothing faults in this build")
+)]
 pub(crate) struct Watched {
     ip: Ip,
     fp: Fp,

@@ -83,6 +83,10 @@ pub(crate) struct State {
     /// A function reference on its way from a handler to its slow path.
     pub(crate) callee: *const u8,
     /// The native stack pointer that a fault goes back to.
+    #[cfg_attr(
+        not(guard_pages),
+        expect(dead_code, reason = "nothing faults in this build")
+    )]
     pub(crate) native_stack: usize,
     /// What the loop goes on with.
     #[cfg(any(not(tail_dispatch), debug_assertions))]

@@ -73,5 +73,5 @@ fn scatter(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-#[cfg(all(test, feature = "wat"))]
+#[cfg(all(test, feature = "compiler", feature = "interpreter", feature = "wat"))]
 mod tests;
