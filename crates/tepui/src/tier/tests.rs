@@ -155,79 +155,84 @@ fn names(error: &Error) -> Vec<String> {
 /// registers, take no stack: a million steps through three tiers.
 #[test]
 fn tail_calls_in_a_ring_take_no_stack() {
+    // The instruction, and what comes after the arguments.
+    let call = |kind: &str, next: &str, number: usize| match kind {
+        "return_call" => (format!("return_call ${next}"), String::new()),
+        "return_call_ref" => (
+            "return_call_ref $t".to_owned(),
+            format!("(ref.func ${next})"),
+        ),
+        _ => (
+            "return_call_indirect (type $t)".to_owned(),
+            format!("(i32.const {})", (number + 1) % 3),
+        ),
+    };
+    const RING: [(&str, &str); 3] = [("a", "b"), ("b", "c"), ("c", "a")];
     let narrow = |kind: &str| {
-        let function = |name: &str, next: &str, number: u32| {
-            let call = match kind {
-                "return_call" => format!("return_call ${next}"),
-                "return_call_ref" => "return_call_ref $t".to_owned(),
-                _ => "return_call_indirect (type $t)".to_owned(),
-            };
-            let callee = match kind {
-                "return_call" => String::new(),
-                "return_call_ref" => format!("(ref.func ${next})"),
-                _ => format!("(i32.const {})", (number + 1) % 3),
-            };
-            format!(
-                "(func ${name} (export \"{name}\") (type $t)
-                   (if (i64.eqz (local.get 0)) (then (return (local.get 1))))
-                   ({call} (i64.sub (local.get 0) (i64.const 1))
-                     (i64.add (local.get 1) (i64.const {})) {callee}))",
-                number + 1
-            )
-        };
+        let functions: String = (0..3)
+            .map(|number| {
+                let (name, next) = RING[number];
+                let (call, callee) = call(kind, next, number);
+                format!(
+                    "(func ${name} (export \"{name}\") (type $t)
+                       (if (i64.eqz (local.get 0)) (then (return (local.get 1))))
+                       ({call} (i64.sub (local.get 0) (i64.const 1))
+                         (i64.add (local.get 1) (i64.const {})) {callee}))",
+                    number + 1
+                )
+            })
+            .collect();
         format!(
             "(module
                (type $t (func (param i64 i64) (result i64)))
                (table 3 funcref) (elem (i32.const 0) $a $b $c)
-               {} {} {})",
-            function("a", "b", 0),
-            function("b", "c", 1),
-            function("c", "a", 2)
+               {functions})"
         )
     };
-    let wide = {
-        let function = |name: &str, next: &str| {
-            format!(
-                "(func ${name} (type $w)
-                   (if (i64.eqz (local.get 0)) (then
-                     (return (local.get 1) (local.get 2) (local.get 3) (local.get 4)
-                       (local.get 5) (local.get 6) (i64.trunc_f64_s (local.get 7))
-                       (i64x2.extract_lane 0 (local.get 8)) (i64x2.extract_lane 1 (local.get 8))
-                       (i64.trunc_f32_s (local.get 17)))))
-                   (return_call ${next} (i64.sub (local.get 0) (i64.const 1))
-                     (local.get 2) (local.get 3) (local.get 4) (local.get 5) (local.get 6)
-                     (local.get 1) (f64.add (local.get 7) (f64.const 1))
-                     (i64x2.add (local.get 8) (v128.const i64x2 1 2))
-                     (local.get 10) (local.get 11) (local.get 12) (local.get 13) (local.get 14)
-                     (local.get 15) (local.get 16) (local.get 9)
-                     (f32.sub (local.get 17) (f32.const 0.5))))"
-            )
-        };
+    let wide = |kind: &str| {
+        let functions: String = (0..3)
+            .map(|number| {
+                let (name, next) = RING[number];
+                let (call, callee) = call(kind, next, number);
+                format!(
+                    "(func ${name} (type $t)
+                       (if (i64.eqz (local.get 0)) (then
+                         (return (local.get 1) (local.get 2) (local.get 3) (local.get 4)
+                           (local.get 5) (local.get 6) (i64.trunc_f64_s (local.get 7))
+                           (i64x2.extract_lane 0 (local.get 8))
+                           (i64x2.extract_lane 1 (local.get 8))
+                           (i64.trunc_f32_s (local.get 17)))))
+                       ({call} (i64.sub (local.get 0) (i64.const 1))
+                         (local.get 2) (local.get 3) (local.get 4) (local.get 5) (local.get 6)
+                         (local.get 1) (f64.add (local.get 7) (f64.const 1))
+                         (i64x2.add (local.get 8) (v128.const i64x2 1 2))
+                         (local.get 10) (local.get 11) (local.get 12) (local.get 13)
+                         (local.get 14) (local.get 15) (local.get 16) (local.get 9)
+                         (f32.sub (local.get 17) (f32.const 0.5)) {callee}))"
+                )
+            })
+            .collect();
         format!(
             "(module
-               (type $w (func (param i64 i64 i64 i64 i64 i64 i64 f64 v128
+               (type $t (func (param i64 i64 i64 i64 i64 i64 i64 f64 v128
                                      f64 f64 f64 f64 f64 f64 f64 f64 f32)
                               (result i64 i64 i64 i64 i64 i64 i64 i64 i64 i64)))
-               {} {} {}
+               (table 3 funcref) (elem (i32.const 0) $a $b $c)
+               {functions}
                (func (export \"a\") (param $n i64) (param i64) (result i64)
                  (call $a (local.get $n) (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4)
                    (i64.const 5) (i64.const 6) (f64.const 0) (v128.const i64x2 0 0)
                    (f64.const 1) (f64.const 2) (f64.const 3) (f64.const 4) (f64.const 5)
                    (f64.const 6) (f64.const 7) (f64.const 8) (f32.const 0))
                  (i64.add) (i64.add) (i64.add) (i64.add) (i64.add) (i64.add) (i64.add)
-                 (i64.add) (i64.add)))",
-            function("a", "b"),
-            function("b", "c"),
-            function("c", "a")
+                 (i64.add) (i64.add)))"
         )
     };
-    let mut sources: Vec<_> = ["return_call", "return_call_ref", "return_call_indirect"]
-        .into_iter()
-        .map(|kind| (kind, Source::new(&narrow(kind))))
-        .collect();
-    sources.push(("wide", Source::new(&wide)));
+    let kinds = ["return_call", "return_call_ref", "return_call_indirect"];
+    let narrow = kinds.map(|kind| (kind, false, Source::new(&narrow(kind))));
+    let wide = kinds.map(|kind| (kind, true, Source::new(&wide(kind))));
     let all: Vec<Tier> = Tier::available().collect();
-    for (kind, source) in &sources {
+    for (kind, is_wide, source) in narrow.iter().chain(&wide) {
         for tiers in combinations(3) {
             let steps = if tiers == all { 999_999 } else { 24_000 };
             let (mut store, instance) = instantiate(&source.module(&tiers));
@@ -237,7 +242,7 @@ fn tail_calls_in_a_ring_take_no_stack() {
             let sum = run
                 .call(&mut store, (steps, 0))
                 .unwrap_or_else(|error| panic!("{kind} {tiers:?}: {error:?}"));
-            let expected = if *kind == "wide" {
+            let expected = if *is_wide {
                 21 + steps + steps + 2 * steps - steps / 2
             } else {
                 2 * steps
