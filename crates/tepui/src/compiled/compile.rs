@@ -95,7 +95,11 @@ impl ModuleInner {
             Batch::Functions(functions)
         };
         let progress = self.engine().progress();
-        let compiled = parallel::try_map(count, self.engine().compile_threads(), |index| {
+        let mut builder = CodeBuilder::new(compiler.target());
+        // About what a baseline compiler makes, within reason.
+        let bytes = 2 * self.module().code_range().len().min(32 << 20);
+        builder.reserve(count, bytes);
+        let compile = |index: usize| {
             let function = functions[index];
             let compiled = compiler.compile(&FunctionInput {
                 module: self.module(),
@@ -110,7 +114,7 @@ impl ModuleInner {
             if let Some(progress) = progress {
                 progress(done, work.functions);
             }
-            compiled.map_err(|error| {
+            let compiled = compiled.map_err(|error| {
                 let index = self.module().func_index(function);
                 let name = self.function_name(index);
                 let error = Error::new(error);
@@ -118,14 +122,15 @@ impl ModuleInner {
                     Some(name) => error.context(format!("cannot compile function `{name}`")),
                     None => error.context(format!("cannot compile function {}", index.as_u32())),
                 }
-            })
+            })?;
+            Ok::<_, Error>((function, compiled))
+        };
+        // Each function goes to its place at once, so that the code is not in
+        // memory twice.
+        let threads = self.engine().compile_threads();
+        parallel::try_in_order(count, threads, compile, |(function, compiled)| {
+            builder.push(function, compiled);
         })?;
-        let mut builder = CodeBuilder::new(compiler.target());
-        let bytes = compiled.iter().map(|function| function.code.len()).sum();
-        builder.reserve(count, bytes);
-        for (function, compiled) in functions.iter().zip(compiled) {
-            builder.push(*function, compiled);
-        }
         Ok(builder.finish()?)
     }
 }
