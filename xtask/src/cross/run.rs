@@ -122,7 +122,10 @@ fn build(target: &Target, commands: &[&[&str]]) -> Result<Count> {
 fn test(target: &Target, args: &[&str]) -> Result<Count> {
     let mut command = cargo(target, "test")?;
     // Without the examples in documentation: they are the same everywhere, and slow to build.
-    command.args(["--tests", "--no-fail-fast"]).args(args);
+    if !args.contains(&"--test") {
+        command.arg("--tests");
+    }
+    command.arg("--no-fail-fast").args(args);
     counted(target, command)
 }
 

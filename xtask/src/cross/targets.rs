@@ -282,6 +282,8 @@ const INTERPRETED: &[Step] = &[
             "--no-default-features",
             "--features",
             "tepui/interpreter",
+            "--test",
+            "official",
             "--",
             "--nocapture",
         ],
