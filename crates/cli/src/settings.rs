@@ -86,6 +86,7 @@ pub(crate) fn settings(_: &SettingsArgs) -> Outcome {
     Ok(())
 }
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! detect {
     ($detect:ident: $($name:tt)*) => {
         [$(($name, std::arch::$detect!($name))),*]

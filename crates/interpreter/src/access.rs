@@ -17,7 +17,7 @@ use crate::value::V128;
 /// What is known about an access.
 #[cfg_attr(
     not(guard_pages),
-    expect(dead_code, reason = "nothing faults in this build")
+    allow(dead_code, reason = "nothing faults in this build")
 )]
 pub(crate) trait Site: Copy {
     /// Whether it may fault.
