@@ -111,20 +111,20 @@ pub(crate) struct Singles;
 /// Results are vectors of two `f64`.
 pub(crate) struct Doubles;
 
+// Of bits, because a compiler may take one NaN for another where it sees floats:
+// a choice between the result of a square root and a NaN of our own becomes the
+// result.
+
 fn canonical32(value: f32) -> f32 {
-    if value.is_nan() {
-        f32::from_bits(0x7fc0_0000)
-    } else {
-        value
-    }
+    let bits = value.to_bits();
+    let is_nan = bits & 0x7fff_ffff > 0x7f80_0000;
+    f32::from_bits(if is_nan { 0x7fc0_0000 } else { bits })
 }
 
 fn canonical64(value: f64) -> f64 {
-    if value.is_nan() {
-        f64::from_bits(0x7ff8_0000_0000_0000)
-    } else {
-        value
-    }
+    let bits = value.to_bits();
+    let is_nan = bits & 0x7fff_ffff_ffff_ffff > 0x7ff0_0000_0000_0000;
+    f64::from_bits(if is_nan { 0x7ff8_0000_0000_0000 } else { bits })
 }
 
 impl Canonicalize<f32> for Number {

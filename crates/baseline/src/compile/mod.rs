@@ -389,9 +389,11 @@ impl<'a, A: Assembler> Function<'a, A> {
         self.masm
             .zero_frame(self.locals_end, self.locals_end - zeros_from);
         self.blocks.push(Block::function());
+        let mut reader = body.get_binary_reader_for_operators()?;
+        // What happens at the entry happens at the first instruction.
+        self.position = reader.original_position() as u32;
         self.check_meters();
 
-        let mut reader = body.get_binary_reader_for_operators()?;
         let end = usize::try_from(reader.range().end).unwrap_or(usize::MAX);
         let code = self.bytes.get(..end).unwrap_or_default();
         let looks_at_opcodes = self.tunables.fuel || self.listing.is_some();

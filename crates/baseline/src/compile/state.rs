@@ -309,7 +309,11 @@ impl<A: Assembler> Function<'_, A> {
                 }
                 _ => {
                     let entry = self.stack[index];
+                    let locked = self.locked;
                     let reg = self.allocate(repr);
+                    // Entries may name the local more often than there are
+                    // registers: an earlier copy may have to make room.
+                    self.locked = locked;
                     // Allocation may have put the entry at home.
                     if self.stack[index].place != Place::Local(local) {
                         continue;

@@ -284,6 +284,8 @@ impl<'a> Translator<'a> {
 
     fn unreachable(&mut self) {
         self.reachable = false;
+        // A trap loses what was not charged yet.
+        self.fuel = 0;
         self.last = None;
     }
 

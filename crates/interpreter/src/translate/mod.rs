@@ -347,9 +347,11 @@ impl<'a> Translator<'a> {
         self.grow_frame(0)?;
         self.zero_locals(place / SLOT);
         self.control.push(control::Block::function());
+        let mut reader = body.get_operators_reader()?;
+        // What happens at the entry happens at the first instruction.
+        self.position = reader.original_position() as usize;
         self.check_meters();
 
-        let mut reader = body.get_operators_reader()?;
         while !reader.eof() {
             self.position = reader.original_position() as usize;
             if self.reachable {

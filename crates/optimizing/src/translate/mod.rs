@@ -322,9 +322,12 @@ impl<'a, 'f> Translator<'a, 'f> {
         self.touched = vec![false; self.locals.len()];
 
         self.control.push(Frame::function());
+        let mut reader = body.get_operators_reader()?;
+        // What happens at the entry happens at the first instruction.
+        self.position = reader.original_position() as u32;
+        self.builder.set_srcloc(SourceLoc::new(self.position));
         self.check_meters();
 
-        let mut reader = body.get_operators_reader()?;
         while !reader.eof() {
             self.position = reader.original_position() as u32;
             if self.reachable {
@@ -545,7 +548,13 @@ impl<'a, 'f> Translator<'a, 'f> {
 
     // Traps.
 
+    /// Traps, with nothing reachable behind it.
+    ///
+    /// The code generator makes a branch to a block that only traps a conditional
+    /// trap, at the place of the branch. An instruction that is not of that kind
+    /// keeps it from it, so that the trap is where the Wasm has it.
     fn trap(&mut self, trap: Trap) {
+        self.builder.ins().nop();
         self.builder.ins().trap(trap_code(trap));
         self.unreachable();
     }
