@@ -674,8 +674,15 @@ fn tiers() {
     for seed in ["", "x", "-1", "18446744073709551616"] {
         add(&format!("mixed:{seed}")).fails(2, &[&format!("`{seed}` is not a seed"), "0 to"]);
     }
-    dir.tepui(&["compile", "--tier", "mixed:7", "math.wat", "-o", "math.image"])
-        .fails(1, &["several tiers", "images"]);
+    dir.tepui(&[
+        "compile",
+        "--tier",
+        "mixed:7",
+        "math.wat",
+        "-o",
+        "math.image",
+    ])
+    .fails(1, &["several tiers", "images"]);
     dir.write(
         "add.wast",
         br#"(module (func $one (result i32) (i32.const 1))
