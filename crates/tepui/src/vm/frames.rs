@@ -64,6 +64,13 @@ impl Ends {
     }
 
     /// Says what the frames are.
+    #[cfg_attr(
+        not(feature = "compiler"),
+        allow(
+            clippy::unnecessary_filter_map,
+            reason = "frames of code may be nobody's"
+        )
+    )]
     fn resolve(self) -> WasmBacktrace {
         #[cfg(feature = "interpreter")]
         let mut positions = Positions::new(self.innermost.len() + self.outermost.len());
