@@ -17,7 +17,7 @@ const MEMORY_LIMIT: usize = 16 << 20;
 const TABLE_LIMIT: usize = 20_000;
 
 /// The most events that are kept apart; later ones are only summed up.
-const EVENTS: usize = 2_000;
+const EVENTS: usize = 20_000;
 
 /// How deep the host calls back.
 const DEPTH: u32 = 3;

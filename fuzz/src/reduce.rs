@@ -1,6 +1,8 @@
 //! How does a module become a small one that still shows the same flaw? What can
 //! go is tried, function by function and instruction by instruction.
 
+use std::time::{Duration, Instant};
+
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 /// A module with its code taken apart.
@@ -119,8 +121,9 @@ fn substitutes() -> Vec<Vec<Vec<u8>>> {
 }
 
 /// A smaller module for which `is_flawed` still holds, found by trying for as
-/// long as something gets smaller.
-pub fn reduce(bytes: &[u8], mut is_flawed: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
+/// long as something gets smaller, and not much longer than `time`.
+pub fn reduce(bytes: &[u8], time: Duration, mut is_flawed: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
+    let end = Instant::now() + time;
     let Some(mut parts) = Parts::new(bytes) else {
         return bytes.to_vec();
     };
@@ -129,6 +132,7 @@ pub fn reduce(bytes: &[u8], mut is_flawed: impl FnMut(&[u8]) -> bool) -> Vec<u8>
         Validator::new_with_features(WasmFeatures::all())
             .validate_all(&bytes)
             .is_ok()
+            && Instant::now() < end
             && is_flawed(&bytes)
     };
     if !holds(&parts) {
@@ -149,7 +153,7 @@ pub fn reduce(bytes: &[u8], mut is_flawed: impl FnMut(&[u8]) -> bool) -> Vec<u8>
         let before = length(&parts);
         for index in 0..parts.bodies.len() {
             // Runs of instructions, long ones first; blocks go as such.
-            for run in [200, 50, 20, 10, 6, 4, 3, 2] {
+            for run in [1000, 500, 250, 120, 60, 30, 15, 8, 4, 3, 2] {
                 let mut at = 0;
                 while at + run < parts.bodies[index].instructions.len() {
                     let mut removed = false;
@@ -166,7 +170,7 @@ pub fn reduce(bytes: &[u8], mut is_flawed: impl FnMut(&[u8]) -> bool) -> Vec<u8>
                         }
                     }
                     if !removed {
-                        at += 1;
+                        at += (run / 4).max(1);
                     }
                 }
             }

@@ -23,8 +23,8 @@ use tepui_fuzz::{Case, Engines, Outcome, Source, check, check_with, reduce, rewr
 
 const USAGE: &str = "\
 usage: hunt [--time SECONDS] [--cases N] [--seed N] [--jobs N] [--out FOLDER]
-       hunt --case N [--source own|smith|suite]
-       hunt --reduce N [--source …] [--out FOLDER]
+       hunt --case N [--source own|smith|suite] [--module FILE]
+       hunt --reduce N [--source …] [--module FILE] [--keep TEXT] [--out FOLDER]
        hunt --sensitivity N [--seed N]
 ";
 
@@ -41,6 +41,10 @@ struct Options {
     jobs: u64,
     out: PathBuf,
     source: Option<Source>,
+    /// Stands for the module of the case.
+    module: Option<PathBuf>,
+    /// What the report of a difference has to have to be the same one.
+    keep: Option<String>,
     mode: Mode,
 }
 
@@ -61,6 +65,8 @@ fn options() -> Option<Options> {
         jobs: 1,
         out: PathBuf::from("findings"),
         source: None,
+        module: None,
+        keep: None,
         mode: Mode::Hunt,
     };
     let mut args = std::env::args().skip(1);
@@ -73,6 +79,8 @@ fn options() -> Option<Options> {
             "--seed" => options.seed = number.ok()?,
             "--jobs" => options.jobs = number.ok()?.max(1),
             "--out" => options.out = value.into(),
+            "--keep" => options.keep = Some(value),
+            "--module" => options.module = Some(value.into()),
             "--case" => options.mode = Mode::Case(number.ok()?),
             "--reduce" => options.mode = Mode::Reduce(number.ok()?),
             "--sensitivity" => options.mode = Mode::Sensitivity(number.ok()?),
@@ -117,10 +125,25 @@ fn main() -> ExitCode {
 }
 
 fn case(options: &Options, seed: u64) -> Option<Case> {
-    match options.source {
+    let mut case = match options.source {
         Some(source) => Case::of_source(seed, source),
         None => Case::new(seed),
+    }?;
+    if let Some(file) = &options.module {
+        // Text, too.
+        let bytes = std::fs::read(file).ok()?;
+        let mut config = tepui::Config::new();
+        config.features(tepui::Features::IMPLEMENTED);
+        let engine = tepui::Engine::new(&config).ok()?;
+        case.bytes = match tepui::Module::new(&engine, &bytes) {
+            Ok(module) => module.binary().to_vec(),
+            Err(error) => {
+                eprintln!("error: {error:?}");
+                bytes
+            }
+        };
     }
+    Some(case)
 }
 
 /// Runs cases one after the other, and says on the standard output where it is.
@@ -372,6 +395,11 @@ fn smaller(options: &Options, seed: u64) -> std::io::Result<bool> {
         println!("no module follows from {seed}");
         return Ok(true);
     };
+    // What makes NaNs canonical would get lost.
+    if !case.settings.deterministic && options.keep.is_none() {
+        case.settings.deterministic = true;
+        println!("in deterministic engines");
+    }
     let mut engines = Engines::default();
     // Two variants are enough.
     let variants = case.variants.clone();
@@ -382,15 +410,21 @@ fn smaller(options: &Options, seed: u64) -> std::io::Result<bool> {
         }
     }
     let outcome = check(&mut engines, &case);
-    if outcome.difference.is_none() {
+    let Some(difference) = outcome.difference else {
         println!("all alike");
         return Ok(true);
-    }
-    let bytes = reduce::reduce(&case.bytes.clone(), |bytes| {
+    };
+    let kind = kind_of(&difference);
+    let time = options.time.min(Duration::from_secs(600));
+    let bytes = reduce::reduce(&case.bytes.clone(), time, |bytes| {
         let mut other = case.clone();
         other.bytes = bytes.to_vec();
         let outcome = check(&mut engines, &other);
-        !outcome.never_ran && outcome.difference.is_some()
+        !outcome.never_ran
+            && outcome.difference.is_some_and(|other| match &options.keep {
+                Some(text) => other.contains(text),
+                None => kind_of(&other) == kind,
+            })
     });
     case.bytes = bytes;
     let outcome = check(&mut engines, &case);
@@ -406,6 +440,23 @@ fn smaller(options: &Options, seed: u64) -> std::io::Result<bool> {
         outcome.difference.as_deref().unwrap_or_default(),
     )?;
     Ok(false)
+}
+
+/// What kind of difference it is: the first words of what was seen.
+fn kind_of(difference: &str) -> Vec<String> {
+    difference
+        .lines()
+        .filter(|line| line.starts_with("- ") || line.starts_with("+ ") || line.contains("panic"))
+        .map(|line| {
+            // Without numbers, which change with the module.
+            let words: Vec<&str> = line
+                .split([' ', '='])
+                .filter(|word| !word.contains(|letter: char| letter.is_ascii_digit()))
+                .take(3)
+                .collect();
+            format!("{} {}", words.join(" "), line.contains("@0x0 "))
+        })
+        .collect()
 }
 
 /// How many wrong operators are noticed, when one tier gets a module with one.

@@ -80,6 +80,12 @@ pub(super) fn function(plan: &Plan, numbers: &mut Numbers, index: u32) -> Functi
     while body.budget > 0 {
         body.statement();
     }
+    // What is left in locals is seen.
+    for local in 0..body.locals.len().min(24) {
+        let ty = body.locals[local];
+        body.emit(Instruction::LocalGet(local as u32));
+        body.sum_up(ty);
+    }
     body.values(&results[early..]);
     body.code.push(Instruction::End);
     let mut function = Function::new_with_locals_types(body.locals[params.len()..].to_vec());
@@ -124,6 +130,7 @@ impl Body<'_> {
                 global.ty == ty
                     && (global.mutable || !mutable)
                     && self.plan.fuel.is_none_or(|fuel| fuel != *index)
+                    && (*index != self.plan.sum || !mutable)
             })
             .collect();
         (!fits.is_empty()).then(|| self.numbers.pick(&fits))
@@ -179,10 +186,46 @@ impl Body<'_> {
                     Some(global) if self.numbers.chance(50) => {
                         self.emit(Instruction::GlobalSet(global));
                     }
-                    _ => self.emit(Instruction::Drop),
+                    _ => self.sum_up(*ty),
                 },
             }
         }
+    }
+
+    /// Takes a value off the stack, and adds it to what is seen of the module.
+    fn sum_up(&mut self, ty: ValType) {
+        match ty {
+            ValType::I32 => self.emit(Instruction::I64ExtendI32U),
+            ValType::I64 => {}
+            ValType::F32 => {
+                self.emit(Instruction::I32ReinterpretF32);
+                self.emit(Instruction::I64ExtendI32U);
+            }
+            ValType::F64 => self.emit(Instruction::I64ReinterpretF64),
+            ValType::V128 => {
+                let local = self.local(ty);
+                self.code.extend([
+                    Instruction::LocalTee(local),
+                    Instruction::I64x2ExtractLane(0),
+                    Instruction::LocalGet(local),
+                    Instruction::I64x2ExtractLane(1),
+                    Instruction::I64Const(0x1000_0000_01b3),
+                    Instruction::I64Mul,
+                    Instruction::I64Add,
+                ]);
+            }
+            ValType::Ref(_) => {
+                self.emit(Instruction::RefIsNull);
+                self.emit(Instruction::I64ExtendI32U);
+            }
+        }
+        self.code.extend([
+            Instruction::GlobalGet(self.plan.sum),
+            Instruction::I64Const(0x100_0000_01b3),
+            Instruction::I64Mul,
+            Instruction::I64Add,
+            Instruction::GlobalSet(self.plan.sum),
+        ]);
     }
 
     /// Of the values of `types` on the stack, leaves the one at `place`.
@@ -594,7 +637,7 @@ impl Body<'_> {
         }
         self.emit(operator.instruction(&immediates));
         if self.plan.purpose.canonical_nans && operator.may_make_nans() {
-            self.make_canonical(operator.results[0]);
+            self.make_canonical(operator);
         }
     }
 
@@ -636,8 +679,10 @@ impl Body<'_> {
         }
     }
 
-    /// Replaces NaNs, whose bits may differ, with the canonical one.
-    fn make_canonical(&mut self, ty: ValType) {
+    /// Replaces NaNs that the operator made, whose bits may differ, with the
+    /// canonical one.
+    fn make_canonical(&mut self, operator: &Plain) {
+        let ty = operator.results[0];
         let local = self.local(ty);
         let (nan, same, choose) = match ty {
             ValType::F32 => (
@@ -650,23 +695,16 @@ impl Body<'_> {
                 Instruction::F64Eq,
                 Instruction::Select,
             ),
-            // A double that is a NaN has a lane of a float that is one only
-            // if its upper half says so; so both widths are looked at.
-            _ => {
-                self.code.extend([
-                    Instruction::LocalTee(local),
-                    Instruction::V128Const(0x7ff8_0000_0000_0000_7ff8_0000_0000_0000),
-                    Instruction::LocalGet(local),
-                    Instruction::LocalGet(local),
-                    Instruction::F64x2Eq,
-                    Instruction::V128Bitselect,
-                ]);
-                (
-                    Instruction::V128Const(0x7fc0_0000_7fc0_0000_7fc0_0000_7fc0_0000),
-                    Instruction::F32x4Eq,
-                    Instruction::V128Bitselect,
-                )
-            }
+            _ if operator.name.starts_with("F64x2") => (
+                Instruction::V128Const(0x7ff8_0000_0000_0000_7ff8_0000_0000_0000),
+                Instruction::F64x2Eq,
+                Instruction::V128Bitselect,
+            ),
+            _ => (
+                Instruction::V128Const(0x7fc0_0000_7fc0_0000_7fc0_0000_7fc0_0000),
+                Instruction::F32x4Eq,
+                Instruction::V128Bitselect,
+            ),
         };
         self.code.extend([
             Instruction::LocalTee(local),
@@ -675,6 +713,8 @@ impl Body<'_> {
             Instruction::LocalGet(local),
             same,
             choose,
+            // Nobody reads the other one from there.
+            Instruction::LocalTee(local),
         ]);
     }
 
@@ -840,8 +880,14 @@ impl Body<'_> {
                     self.emit(Instruction::Nop);
                 } else {
                     let local = self.numbers.pick(&self.open);
-                    self.value(self.locals[local as usize]);
-                    self.emit(Instruction::LocalSet(local));
+                    let ty = self.locals[local as usize];
+                    self.value(ty);
+                    if self.numbers.chance(40) {
+                        self.emit(Instruction::LocalTee(local));
+                        self.sum_up(ty);
+                    } else {
+                        self.emit(Instruction::LocalSet(local));
+                    }
                 }
             }
             20..=27 => {
@@ -849,7 +895,7 @@ impl Body<'_> {
                 self.value(ty);
                 match self.global_of(ty, true) {
                     Some(global) => self.emit(Instruction::GlobalSet(global)),
-                    None => self.emit(Instruction::Drop),
+                    None => self.sum_up(ty),
                 }
             }
             28..=43 => {
@@ -862,7 +908,11 @@ impl Body<'_> {
             44..=47 => {
                 let ty = self.any_type();
                 self.value(ty);
-                self.emit(Instruction::Drop);
+                if self.numbers.chance(15) {
+                    self.emit(Instruction::Drop);
+                } else {
+                    self.sum_up(ty);
+                }
             }
             48..=55 => self.conditional(&[]),
             56..=62 => self.counted_loop(),
@@ -1110,7 +1160,7 @@ impl Body<'_> {
     /// Leaves a block or the function, on a condition.
     fn leave(&mut self) {
         self.value(ValType::I32);
-        if self.numbers.chance(60) {
+        if self.numbers.chance(93) {
             // Seldom true.
             let value = self.numbers.i32();
             self.emit(Instruction::I32Const(value));

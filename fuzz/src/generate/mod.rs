@@ -86,6 +86,9 @@ struct Plan {
     stores: Vec<usize>,
     /// The global that counts down in bounded modules.
     fuel: Option<u32>,
+    /// The global that values are summed up in which nobody else uses, so that
+    /// a wrong one is seen.
+    sum: u32,
     /// Whether functions call each other in all directions.
     recursive: bool,
     /// How many in a hundred operations may trap as they please.
@@ -183,6 +186,12 @@ fn plan(numbers: &mut Numbers, purpose: Purpose) -> Plan {
             imported: false,
         });
     }
+    globals.push(Global {
+        ty: ValType::I64,
+        mutable: true,
+        imported: false,
+    });
+    let sum = globals.len() as u32 - 1;
     let fuel = purpose.bounded.then(|| {
         globals.push(Global {
             ty: ValType::I32,
@@ -263,6 +272,7 @@ fn plan(numbers: &mut Numbers, purpose: Purpose) -> Plan {
         operators,
         stores,
         fuel,
+        sum,
         recursive: numbers.chance(if purpose.bounded { 10 } else { 20 }),
         risk: numbers.pick(&[0, 0, 1, 2, 10]),
     }
