@@ -124,11 +124,7 @@ fn code_is_written_in_parts() {
     let allocation = region.allocate(1).expect("memory");
     let mut fixture = Fixture::new();
     // Across page borders where instructions may lie so, beside code that runs.
-    let step = if cfg!(target_arch = "x86_64") {
-        61
-    } else {
-        60
-    };
+    let step = if cfg!(target_arch = "x86_64") { 61 } else { 60 };
     for part in 0..CODE_GRANULE / step {
         let code = constant(part as u32);
         let start = part * step;

@@ -9,12 +9,12 @@ use cranelift_codegen::ir::{
     SigRef, Signature, Type, UserExternalName, Value, types,
 };
 use cranelift_codegen::isa::CallConv;
+use tepui_abi::Trap;
 use tepui_abi::builtin::{Builtin, BuiltinType};
 use tepui_abi::convention::{self, Location, Representation};
 use tepui_abi::layout::{FuncRefLayout, ImportedFunctionLayout};
 use tepui_abi::slots::SlotGeometry;
 use tepui_abi::stack::StackLayout;
-use tepui_abi::Trap;
 use tepui_module::{FuncIndex, FuncType, HeapType, TableIndex, TypeIndex, TypeLookup};
 
 use super::{Step, Translator, clif_type};
