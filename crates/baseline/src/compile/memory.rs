@@ -273,11 +273,13 @@ impl<A: Assembler> Function<'_, A> {
         }
     }
 
-    /// Where the instruction with this memory argument ends: behind its two
-    /// numbers. Only good for looking ahead.
+    /// Where the instruction of one byte with a memory argument ends: behind its
+    /// two numbers or, if a bit of the first says so, with a memory between them,
+    /// three.
     fn end_of_memarg(&self) -> usize {
         let mut at = self.position as usize + 1;
-        for _ in 0..2 {
+        let names_memory = self.bytes.get(at).is_some_and(|byte| byte & 0x40 != 0);
+        for _ in 0..if names_memory { 3 } else { 2 } {
             while self.bytes.get(at).is_some_and(|byte| byte & 0x80 != 0) {
                 at += 1;
             }
