@@ -156,7 +156,7 @@ fn reference(
         return Some(Ref::null(ty.heap_type()));
     }
     if *ty.heap_type() == HeapType::Extern {
-        let data = numbers.next();
+        let data = numbers.draw();
         let reference = ExternRef::new(store.as_context_mut(), data).ok()?;
         return Some(reference.into());
     }
@@ -450,7 +450,7 @@ fn change(
             }
             let size = memory.data_size(store.as_context_mut());
             let at = numbers.below(size.max(1));
-            let bytes = numbers.next().to_le_bytes();
+            let bytes = numbers.draw().to_le_bytes();
             let written = memory.write(store.as_context_mut(), at, &bytes);
             format!("wrote {}", written.is_ok())
         }

@@ -33,7 +33,7 @@ impl Numbers {
     }
 
     /// The next number (SplitMix64).
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         if let Some(bytes) = self.bytes.get(self.at..self.at + 4) {
             self.at += 4;
             let number = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -48,7 +48,7 @@ impl Numbers {
         if bound == 0 {
             return 0;
         }
-        (self.next() % bound as u64) as usize
+        (self.draw() % bound as u64) as usize
     }
 
     /// A number from `low` to `high`, both included.
@@ -99,7 +99,7 @@ impl Numbers {
             0..=3 => self.pick(EDGES),
             4..=6 => self.below(64) as i32,
             7 => 1_i32.rotate_left(self.below(32) as u32),
-            _ => self.next() as i32,
+            _ => self.draw() as i32,
         }
     }
 
@@ -127,7 +127,7 @@ impl Numbers {
             4..=5 => self.below(64) as i64,
             6 => i64::from(self.i32()),
             7 => 1_i64.rotate_left(self.below(64) as u32),
-            _ => self.next() as i64,
+            _ => self.draw() as i64,
         }
     }
 
@@ -162,7 +162,7 @@ impl Numbers {
             // A denormal, a NaN with a payload, quiet or not.
             6 => self.pick(&[1, 0x8000_0001, 0x007f_ffff, 0x7fa0_0001, 0xffc1_2345]),
             7 => (self.i32() as f32).to_bits(),
-            _ => self.next() as u32,
+            _ => self.draw() as u32,
         }
     }
 
@@ -202,7 +202,7 @@ impl Numbers {
                 0xfff8_1234_5678_9abc,
             ]),
             7 => (self.i64() as f64).to_bits(),
-            _ => self.next(),
+            _ => self.draw(),
         }
     }
 

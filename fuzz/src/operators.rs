@@ -237,7 +237,8 @@ pub fn plain() -> &'static [Plain] {
 /// access memory apart from those that do not.
 pub fn alike(plain_index: usize) -> &'static [usize] {
     type Key = (Vec<ValType>, Vec<ValType>, Option<(u8, u8)>, u8, bool);
-    static GROUPS: OnceLock<(HashMap<Key, Vec<usize>>, Vec<Key>)> = OnceLock::new();
+    type Groups = (HashMap<Key, Vec<usize>>, Vec<Key>);
+    static GROUPS: OnceLock<Groups> = OnceLock::new();
     let (groups, keys) = GROUPS.get_or_init(|| {
         let keys: Vec<Key> = plain()
             .iter()

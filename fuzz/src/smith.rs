@@ -10,7 +10,7 @@ use crate::numbers::Numbers;
 pub fn module(numbers: &mut Numbers, purpose: Purpose) -> Option<Vec<u8>> {
     let length = numbers.pick(&[500, 2_000, 6_000, 20_000]);
     let entropy: Vec<u8> = (0..length / 8)
-        .flat_map(|_| numbers.next().to_le_bytes())
+        .flat_map(|_| numbers.draw().to_le_bytes())
         .collect();
     let mut source = Unstructured::new(&entropy);
     let mut module = Module::new(config(numbers, purpose), &mut source).ok()?;

@@ -14,7 +14,7 @@ pub fn modules() -> &'static [Vec<u8>] {
     MODULES.get_or_init(|| {
         let proposals = data::Proposal::all()
             .iter()
-            .flat_map(|proposal| data::proposal(proposal.clone()));
+            .flat_map(|proposal| data::proposal(*proposal));
         let mut found = Vec::new();
         for file in data::spec(SpecVersion::V3).chain(proposals) {
             let mut lexer = Lexer::new(file.raw());

@@ -283,7 +283,7 @@ fn hunt(options: &Options) -> std::io::Result<bool> {
                     if let Some(case) = case(options, seed) {
                         write_finding(&options.out, &case, &case.bytes, &status.to_string())?;
                     }
-                    from = ((job.next - options.seed) % BATCH != 0).then_some(job.next);
+                    from = (!(job.next - options.seed).is_multiple_of(BATCH)).then_some(job.next);
                 }
                 jobs[index] = start(index, from)?;
             }
@@ -477,7 +477,7 @@ fn sensitivity(options: &Options, count: u64) -> std::io::Result<bool> {
             let Some(wrong) = rewrite::mistake(&mut numbers, &case.bytes) else {
                 continue;
             };
-            numbers.next();
+            numbers.draw();
             tried += 1;
             let last = case.variants.len() - 1;
             let outcome = check_with(&mut engines, &case, |variant| {

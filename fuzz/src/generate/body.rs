@@ -574,9 +574,9 @@ impl Body<'_> {
             immediates.offset = match self.numbers.below(6) {
                 0 => u64::from(u32::MAX),
                 1 => 1 << 31,
-                2 if index == ValType::I64 => self.numbers.next() | 1 << 63,
+                2 if index == ValType::I64 => self.numbers.draw() | 1 << 63,
                 3 if index == ValType::I64 => u64::MAX - self.numbers.below(16) as u64,
-                4 => self.numbers.next() >> 32,
+                4 => self.numbers.draw() >> 32,
                 _ => length - self.numbers.below(length.min(9) as usize) as u64,
             };
             return immediates;

@@ -234,7 +234,7 @@ fn plan(numbers: &mut Numbers, purpose: Purpose) -> Plan {
     let data = (0..numbers.below(4))
         .map(|_| {
             let length = numbers.below(40);
-            let bytes: Vec<u8> = (0..length).map(|_| numbers.next() as u8).collect();
+            let bytes: Vec<u8> = (0..length).map(|_| numbers.draw() as u8).collect();
             let memory = numbers.below(memories.len());
             let fits = memories[memory].bytes >= 80;
             ((fits && numbers.chance(60)).then_some(memory as u32), bytes)
