@@ -74,7 +74,8 @@ mod own {
     // SAFETY: the value is reached by one thread at a time.
     unsafe impl<T: Send> Sync for Mutex<T> {}
 
-    pub(crate) struct MutexGuard<'a, T>(&'a Mutex<T>);
+    /// Shared between threads only if the value may be.
+    pub(crate) struct MutexGuard<'a, T>(&'a Mutex<T>, PhantomData<&'a mut T>);
 
     impl<T> Mutex<T> {
         pub(crate) fn new(value: T) -> Mutex<T> {
@@ -92,7 +93,7 @@ mod own {
             {
                 core::hint::spin_loop();
             }
-            MutexGuard(self)
+            MutexGuard(self, PhantomData)
         }
     }
 
