@@ -126,8 +126,8 @@ fn difference(first: &[String], second: &[String], variant: Variant) -> Option<S
     Some(text)
 }
 
-/// Whether two events are traps of a memory access that differ in the offset of
-/// the innermost frame, where that is allowed.
+/// Whether two events are traps of the same access to a memory or table that
+/// differ in the offset of the innermost frame, where that is allowed.
 fn is_attributed_elsewhere(
     first: Option<&String>,
     second: Option<&String>,
@@ -137,12 +137,12 @@ fn is_attributed_elsewhere(
         variant.strategy,
         Strategy::Optimizing | Strategy::Mixed { .. }
     );
+    /// The event up to the offset, and behind it.
     fn parts(event: &str) -> Option<(&str, &str)> {
-        let (before, offset) = event
-            .split_once("MemoryOutOfBounds at ")?
-            .1
-            .split_once('@')?;
-        Some((before, offset.split_once(' ')?.1))
+        let (before, offset) = event.split_once('@')?;
+        let accesses = ["MemoryOutOfBounds at ", "TableOutOfBounds at "];
+        let is_access = accesses.iter().any(|access| before.contains(access));
+        is_access.then_some((before, offset.split_once(' ')?.1))
     }
     let (Some(first), Some(second)) = (first, second) else {
         return false;
