@@ -31,6 +31,8 @@ fn child(name: &str) -> Output {
     this_binary()
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env("TEPUI_CHILD", name)
+        // Otherwise glibc may take a new arena, of megabytes, for any thread.
+        .env("MALLOC_ARENA_MAX", "1")
         .output()
         .unwrap()
 }
