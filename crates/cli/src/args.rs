@@ -1,24 +1,27 @@
-//! What can be written on the command line? Subcommands, options and their help
-//! texts.
+//! What can be written on the command line? The tables of commands and options,
+//! and what becomes of their values.
 
 use crate::engine::{Switch, Tier, parse_enable};
+use crate::failure::Failure;
+#[cfg(feature = "compiler")]
+use crate::grammar::Times::Needed;
+use crate::grammar::{Arguments, Command, Group, Number, OPTIONS, Opt, Times::Many, Values};
+use crate::help;
+use crate::line::{self, Line, Mistake, Words};
+use crate::terminal::{self, Style};
 use crate::units;
-use clap::{Args, Parser, Subcommand, ValueHint};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
+use tepui::{Proposal, Strategy};
 use tepui_wasi::Access;
 
-/// A WebAssembly runtime: runs modules in the binary (.wasm) and the text
-/// (.wat) format, and images that it compiled before.
-#[derive(Debug, Parser)]
-#[command(
-    name = "tepui",
-    version,
-    arg_required_else_help = true,
-    override_usage = "tepui [run] [OPTIONS] FILE [ARGS]...\n       tepui COMMAND ...",
-    after_help = "\
+const ABOUT: &str = "A WebAssembly runtime: runs modules in the binary (.wasm) and the text (.wat) \
+                     format, and images that it compiled before";
+
+const AFTER: &str = "\
 `tepui FILE` is short for `tepui run FILE`. `tepui help COMMAND` tells more.
 
 Exit codes:
@@ -26,213 +29,516 @@ Exit codes:
   1                  a file cannot be read, is not valid, or cannot be linked
   2                  the command line is wrong
   134                the guest trapped, timed out or ran out of fuel
-  141                nobody reads stdout any more"
-)]
-pub(crate) struct Cli {
-    #[command(subcommand)]
-    pub(crate) command: Command,
+  141                nobody reads stdout any more";
+
+/// The command that is meant when none is named: the first one.
+const RUN: usize = 0;
+
+/// What decides how code is compiled, for all commands that compile.
+const ENGINE: Group = Group {
+    heading: "Engine",
+    options: &[
+        Opt::new(
+            "tier",
+            "TIER",
+            "The tier that runs the code: interpreter, baseline, optimizing or auto, as far as \
+             this build has them (see `tepui settings`). For tests, `mixed:SEED` runs each \
+             function in a tier that the number SEED decides",
+        )
+        .values(Values::Words(|| {
+            Strategy::AVAILABLE.iter().map(|tier| tier.name()).collect()
+        })),
+        Opt::new(
+            "enable",
+            "P,...",
+            "Switch proposals on, by name, separated by commas; `all` stands for every one that \
+             is implemented. `tepui settings` lists the names",
+        )
+        .times(Many)
+        .values(Values::Words(proposals)),
+        Opt::new(
+            "disable",
+            "P,...",
+            "Switch proposals off. Together with `--enable`, `all` counts before single names: \
+             `--disable all --enable simd` leaves only simd",
+        )
+        .times(Many)
+        .values(Values::Words(proposals)),
+        Opt::new(
+            "max-stack",
+            "N",
+            "The stack that the guest's frames may fill before the call stack is exhausted, as \
+             512KiB or 8MiB",
+        ),
+        Opt::new(
+            "jobs",
+            "N",
+            "Validate and compile on at most N threads; as many as there are processors when \
+             absent",
+        ),
+    ],
+};
+
+/// Everything that the command can do.
+pub(crate) static COMMANDS: &[Command] = &[
+    Command {
+        name: "run",
+        summary: "Run a module: a WASI command, or one function of a library",
+        details: &[
+            "A command (a module that exports `_start`) is run with ARGS. Of a library, name a \
+             function with `--invoke`; its ARGS are read by the types of its parameters and its \
+             results are printed, one to a line. A module that exports `_initialize` is \
+             initialized first.",
+            "Guests get nothing of the machine but stdin, stdout, stderr, clocks, random numbers \
+             and what the options below give them. An image, however, is native code: run only \
+             images that you or someone you trust compiled.",
+        ],
+        usage: &["tepui run [OPTIONS] FILE [ARGS]...", "tepui FILE [ARGS]..."],
+        arguments: Some(Arguments {
+            shown: "<FILE> [ARGS]...",
+            help: "The module or image to run, `-` for stdin, and what it gets as its arguments. \
+                   Options for tepui stand before FILE",
+            number: Number::OneAndTheGuests,
+            values: Values::Files,
+        }),
+        groups: &[
+            Group {
+                heading: OPTIONS,
+                options: &[
+                    Opt::new(
+                        "dir",
+                        "HOST[::GUEST[::ro]]",
+                        "Give the guest a directory of the host, under its own name or under \
+                         GUEST; with `::ro` the guest can only read in it. May be repeated",
+                    )
+                    .times(Many)
+                    .values(Values::Directories),
+                    Opt::new(
+                        "env",
+                        "K[=V]",
+                        "Set an environment variable of the guest; without `=V` it gets the \
+                         host's value, or none if the host has none. May be repeated",
+                    )
+                    .times(Many),
+                    Opt::new(
+                        "argv0",
+                        "NAME",
+                        "What the guest gets as the name of the program, in place of FILE's name",
+                    ),
+                    Opt::new(
+                        "invoke",
+                        "F",
+                        "Call the exported function F instead of `_start`",
+                    ),
+                    Opt::new(
+                        "preload",
+                        "NAME=FILE",
+                        "Instantiate FILE first, and let later modules import from it under \
+                         NAME. May be repeated",
+                    )
+                    .times(Many),
+                    #[cfg(feature = "compiler")]
+                    Opt::flag(
+                        "trust-image",
+                        "Run images even if you did not compile them on this machine. An image \
+                         is native code that can do whatever a program of yours can",
+                    ),
+                ],
+            },
+            Group {
+                heading: "Limits",
+                options: &[
+                    Opt::new("fuel", "N", "Stop with a trap after about N instructions"),
+                    Opt::new(
+                        "timeout",
+                        "D",
+                        "Stop with a trap after the time D, as 500ms, 2s or 1m, counted from the \
+                         start of the guest",
+                    ),
+                    Opt::new(
+                        "max-memory",
+                        "N",
+                        "Let the guest's memories grow to N bytes in all, as 64MiB or 1g; beyond \
+                         that `memory.grow` fails",
+                    ),
+                ],
+            },
+            ENGINE,
+        ],
+    },
+    #[cfg(feature = "compiler")]
+    Command {
+        name: "compile",
+        summary: "Compile a module ahead of time to an image that starts at once",
+        details: &[
+            "`tepui run` runs an image as it runs the module, without compiling. An image fits \
+             the version of tepui and the options (tier, proposals, fuel, timeout) that it was \
+             made with. It is tagged as yours, so that `tepui run` knows it from images that \
+             others made, which it runs with --trust-image only.",
+        ],
+        usage: &["tepui compile [OPTIONS] --output <OUT> <IN>"],
+        arguments: Some(Arguments {
+            shown: "<IN>",
+            help: "The module to compile, or `-` for stdin",
+            number: Number::One,
+            values: Values::Files,
+        }),
+        groups: &[
+            Group {
+                heading: OPTIONS,
+                options: &[
+                    Opt::new(
+                        "output",
+                        "OUT",
+                        "Where to write the image, or `-` for stdout",
+                    )
+                    .short('o')
+                    .times(Needed)
+                    .values(Values::Files),
+                    Opt::new(
+                        "target",
+                        "TRIPLE",
+                        "The machine to compile for, as aarch64-unknown-linux-gnu; this one when \
+                         absent",
+                    ),
+                    Opt::flag("fuel", "Make an image for `tepui run --fuel`"),
+                    Opt::flag("timeout", "Make an image for `tepui run --timeout`"),
+                ],
+            },
+            ENGINE,
+        ],
+    },
+    Command {
+        name: "validate",
+        summary: "Check that files are valid modules",
+        details: &[
+            "Prints nothing and ends with code 0 when all are; otherwise says what is wrong, and \
+             where, for each that is not, and ends with code 1.",
+        ],
+        usage: &["tepui validate [OPTIONS] <FILE>..."],
+        arguments: Some(Arguments {
+            shown: "<FILE>...",
+            help: "Modules in the binary or the text format, or `-` for stdin",
+            number: Number::OneAtLeast,
+            values: Values::Files,
+        }),
+        groups: &[
+            Group {
+                heading: OPTIONS,
+                options: &[],
+            },
+            ENGINE,
+        ],
+    },
+    #[cfg(feature = "wast")]
+    Command {
+        name: "wast",
+        summary: "Run scripts of the WebAssembly specification's test suite",
+        details: &[
+            "Every implemented proposal is on. Each directive that does not hold is reported as \
+             FILE:LINE:COLUMN with the reason, on stdout, and does not stop the rest; counts come \
+             last. Ends with code 1 if anything failed.",
+        ],
+        usage: &["tepui wast [OPTIONS] <FILE>..."],
+        arguments: Some(Arguments {
+            shown: "<FILE>...",
+            help: "Scripts, `-` for stdin, or directories, of which every .wast file is run",
+            number: Number::OneAtLeast,
+            values: Values::Files,
+        }),
+        groups: &[
+            Group {
+                heading: OPTIONS,
+                options: &[Opt::flag(
+                    "print",
+                    "Show what the scripts print through `spectest`",
+                )],
+            },
+            ENGINE,
+        ],
+    },
+    Command {
+        name: "settings",
+        summary: "Show what this build can do on this machine",
+        details: &[
+            "The host with the processor's features, the tiers, the proposals with their \
+             defaults, and the limits.",
+        ],
+        usage: &["tepui settings"],
+        arguments: None,
+        groups: &[],
+    },
+    #[cfg(feature = "completion")]
+    Command {
+        name: "completion",
+        summary: "Print the script that completes `tepui` in a shell",
+        details: &["For example: `tepui completion bash > \
+             ~/.local/share/bash-completion/completions/tepui`."],
+        usage: &["tepui completion <SHELL>"],
+        arguments: Some(Arguments {
+            shown: "<SHELL>",
+            help: "The shell",
+            number: Number::One,
+            values: Values::Words(crate::completion::shells),
+        }),
+        groups: &[],
+    },
+    Command {
+        name: line::HELP,
+        summary: "Print this message or the help of the given subcommand",
+        details: &[],
+        usage: &["tepui help [COMMAND]"],
+        arguments: Some(Arguments {
+            shown: "[COMMAND]",
+            help: "The subcommand",
+            number: Number::OneAtMost,
+            values: Values::Words(|| COMMANDS.iter().map(|command| command.name).collect()),
+        }),
+        groups: &[],
+    },
+];
+
+fn proposals() -> Vec<&'static str> {
+    let implemented = Proposal::ALL.iter().filter(|p| p.is_implemented());
+    std::iter::once("all")
+        .chain(implemented.map(|proposal| proposal.name()))
+        .collect()
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Request {
     Run(RunArgs),
     #[cfg(feature = "compiler")]
     Compile(CompileArgs),
     Validate(ValidateArgs),
     #[cfg(feature = "wast")]
     Wast(WastArgs),
-    Settings(SettingsArgs),
+    Settings,
     #[cfg(feature = "completion")]
-    Completion(CompletionArgs),
+    Completion(crate::completion::Shell),
+    /// To print this.
+    Print(String),
 }
 
-/// What decides how code is compiled, for all commands that compile.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Engine")]
+/// The values of [`ENGINE`].
+#[derive(Clone, Debug, Default)]
 pub(crate) struct EngineArgs {
-    /// The tier that runs the code: interpreter, baseline, optimizing or auto,
-    /// as far as this build has them (see `tepui settings`). For tests,
-    /// `mixed:SEED` runs each function in a tier that the number SEED decides
-    #[arg(long, value_name = "TIER")]
     pub(crate) tier: Option<Tier>,
-
-    /// Switch proposals on, by name, separated by commas; `all` stands for
-    /// every one that is implemented. `tepui settings` lists the names
-    #[arg(long, value_name = "P,...", value_delimiter = ',', value_parser = parse_enable)]
     pub(crate) enable: Vec<Switch>,
-
-    /// Switch proposals off. Together with `--enable`, `all` counts before
-    /// single names: `--disable all --enable simd` leaves only simd
-    #[arg(long, value_name = "P,...", value_delimiter = ',')]
     pub(crate) disable: Vec<Switch>,
-
-    /// The stack that the guest's frames may fill before the call stack is
-    /// exhausted, as 512KiB or 8MiB
-    #[arg(long, value_name = "N", value_parser = parse_stack)]
     pub(crate) max_stack: Option<usize>,
-
-    /// Validate and compile on at most N threads; as many as there are
-    /// processors when absent
-    #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
 }
 
-/// Run a module: a WASI command, or one function of a library.
-///
-/// A command (a module that exports `_start`) is run with ARGS. Of a library,
-/// name a function with `--invoke`; its ARGS are read by the types of its
-/// parameters and its results are printed, one to a line. A module that exports
-/// `_initialize` is initialized first.
-///
-/// Guests get nothing of the machine but stdin, stdout, stderr, clocks, random
-/// numbers and what the options below give them. An image, however, is native
-/// code: run only images that you or someone you trust compiled.
-#[derive(Args, Debug)]
-#[command(override_usage = "tepui run [OPTIONS] FILE [ARGS]...\n       tepui FILE [ARGS]...")]
+/// What `run` is given.
+#[derive(Debug, Default)]
 pub(crate) struct RunArgs {
-    /// The module or image to run, `-` for stdin, and what it gets as its
-    /// arguments. Options for tepui stand before FILE
-    #[arg(
-        required = true,
-        value_names = ["FILE", "ARGS"],
-        num_args = 1..,
-        trailing_var_arg = true,
-        value_hint = ValueHint::CommandWithArguments
-    )]
     pub(crate) file_and_args: Vec<OsString>,
-
-    /// Give the guest a directory of the host, under its own name or under
-    /// GUEST; with `::ro` the guest can only read in it. May be repeated
-    #[arg(long = "dir", value_name = "HOST[::GUEST[::ro]]", value_parser = parse_dir)]
     pub(crate) dirs: Vec<Dir>,
-
-    /// Set an environment variable of the guest; without `=V` it gets the
-    /// host's value, or none if the host has none. May be repeated
-    #[arg(long = "env", value_name = "K[=V]", value_parser = parse_env)]
     pub(crate) env: Vec<(String, Option<String>)>,
-
-    /// What the guest gets as the name of the program, in place of FILE's name
-    #[arg(long, value_name = "NAME")]
     pub(crate) argv0: Option<String>,
-
-    /// Call the exported function F instead of `_start`
-    #[arg(long, value_name = "F")]
     pub(crate) invoke: Option<String>,
-
-    /// Instantiate FILE first, and let later modules import from it under NAME.
-    /// May be repeated
-    #[arg(long, value_name = "NAME=FILE", value_parser = parse_preload)]
     pub(crate) preload: Vec<(String, PathBuf)>,
-
-    /// Run images even if you did not compile them on this machine. An image is
-    /// native code that can do whatever a program of yours can
     #[cfg(feature = "compiler")]
-    #[arg(long)]
     pub(crate) trust_image: bool,
-
-    /// Stop with a trap after about N instructions
-    #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) fuel: Option<u64>,
-
-    /// Stop with a trap after the time D, as 500ms, 2s or 1m, counted from
-    /// the start of the guest
-    #[arg(long, value_name = "D", value_parser = units::duration, help_heading = "Limits")]
     pub(crate) timeout: Option<Duration>,
-
-    /// Let the guest's memories grow to N bytes in all, as 64MiB or 1g;
-    /// beyond that `memory.grow` fails
-    #[arg(long, value_name = "N", value_parser = units::size, help_heading = "Limits")]
     pub(crate) max_memory: Option<u64>,
-
-    #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }
 
-/// Compile a module ahead of time to an image that starts at once.
-///
-/// `tepui run` runs an image as it runs the module, without compiling. An image
-/// fits the version of tepui and the options (tier, proposals, fuel, timeout)
-/// that it was made with. It is tagged as yours, so that `tepui run` knows it
-/// from images that others made, which it runs with --trust-image only.
+/// What `compile` is given.
 #[cfg(feature = "compiler")]
-#[derive(Args, Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct CompileArgs {
-    /// The module to compile, or `-` for stdin
-    #[arg(value_name = "IN", value_hint = ValueHint::FilePath)]
     pub(crate) input: PathBuf,
-
-    /// Where to write the image, or `-` for stdout
-    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
-
-    /// The machine to compile for, as aarch64-unknown-linux-gnu; this one when
-    /// absent
-    #[arg(long, value_name = "TRIPLE")]
     pub(crate) target: Option<String>,
-
-    /// Make an image for `tepui run --fuel`
-    #[arg(long)]
     pub(crate) fuel: bool,
-
-    /// Make an image for `tepui run --timeout`
-    #[arg(long)]
     pub(crate) timeout: bool,
-
-    #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }
 
-/// Check that files are valid modules.
-///
-/// Prints nothing and ends with code 0 when all are; otherwise says what
-/// is wrong, and where, for each that is not, and ends with code 1.
-#[derive(Args, Debug)]
+/// What `validate` is given.
+#[derive(Debug, Default)]
 pub(crate) struct ValidateArgs {
-    /// Modules in the binary or the text format, or `-` for stdin
-    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
-
-    #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }
 
-/// Run scripts of the WebAssembly specification's test suite.
-///
-/// Every implemented proposal is on. Each directive that does not hold is
-/// reported as FILE:LINE:COLUMN with the reason, on stdout, and does not stop
-/// the rest; counts come last. Ends with code 1 if anything failed.
+/// What `wast` is given.
 #[cfg(feature = "wast")]
-#[derive(Args, Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct WastArgs {
-    /// Scripts, `-` for stdin, or directories, of which every .wast file is run
-    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub(crate) files: Vec<PathBuf>,
-
-    /// Show what the scripts print through `spectest`
-    #[arg(long)]
     pub(crate) print: bool,
-
-    #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }
 
-/// Show what this build can do on this machine.
-///
-/// The host with the processor's features, the tiers, the proposals with their
-/// defaults, and the limits.
-#[derive(Args, Debug)]
-pub(crate) struct SettingsArgs {}
+/// Reads the command line, without the name of the program.
+pub(crate) fn read(words: impl ExactSizeIterator<Item = OsString>) -> Result<Request, Failure> {
+    if words.len() == 0 {
+        return Err(Failure::Help(program_help(Style::stderr())));
+    }
+    let (command, words) = match line::read(words, COMMANDS, &COMMANDS[RUN])? {
+        Line::Do(command, words) => (command, words),
+        Line::Help(command, detail) => {
+            let style = Style::stdout();
+            return Ok(Request::Print(match command {
+                Some(command) => help::of_command(command, detail, terminal::width(), style),
+                None => program_help(style),
+            }));
+        }
+        Line::Version => {
+            return Ok(Request::Print(format!(
+                "tepui {}\n",
+                env!("CARGO_PKG_VERSION")
+            )));
+        }
+    };
+    Ok(match command.name {
+        "run" => Request::Run(fill(words)?),
+        #[cfg(feature = "compiler")]
+        "compile" => Request::Compile(fill(words)?),
+        "validate" => Request::Validate(fill(words)?),
+        #[cfg(feature = "wast")]
+        "wast" => Request::Wast(fill(words)?),
+        #[cfg(feature = "completion")]
+        "completion" => Request::Completion(crate::completion::Shell::of(&words.arguments)?),
+        name => {
+            debug_assert_eq!(name, "settings");
+            Request::Settings
+        }
+    })
+}
 
-/// Print the script that completes `tepui` in a shell.
-///
-/// For example: `tepui completion bash >
-/// ~/.local/share/bash-completion/completions/tepui`.
-#[cfg(feature = "completion")]
-#[derive(Args, Debug)]
-pub(crate) struct CompletionArgs {
-    /// The shell
-    #[arg(value_name = "SHELL")]
-    pub(crate) shell: clap_complete::Shell,
+fn program_help(style: Style) -> String {
+    help::of_program(ABOUT, AFTER, COMMANDS, terminal::width(), style)
+}
+
+/// What a command is given, as a struct of its own.
+trait Given: Default {
+    /// Takes note of an option; `value` is empty for a flag.
+    ///
+    /// # Errors
+    ///
+    /// Why the value is none that the option can have.
+    fn set(&mut self, option: &str, value: &OsStr) -> Result<(), String>;
+
+    /// Takes note of what stands beside the options.
+    fn arguments(&mut self, words: Vec<OsString>);
+}
+
+fn fill<T: Given>(words: Words) -> Result<T, Mistake> {
+    let mut given = T::default();
+    for (option, value) in words.options {
+        given
+            .set(option.long, &value)
+            .map_err(|why| Mistake::value(&option.shown(), &value, &why))?;
+    }
+    given.arguments(words.arguments);
+    Ok(given)
+}
+
+impl EngineArgs {
+    fn set(&mut self, option: &str, value: &OsStr) -> Result<(), String> {
+        match option {
+            "tier" => self.tier = Some(text(value)?.parse()?),
+            "enable" => {
+                for name in text(value)?.split(',') {
+                    self.enable.push(parse_enable(name)?);
+                }
+            }
+            "disable" => {
+                for name in text(value)?.split(',') {
+                    self.disable.push(name.parse()?);
+                }
+            }
+            "max-stack" => self.max_stack = Some(parse_stack(text(value)?)?),
+            "jobs" => self.jobs = Some(number(value)?),
+            _ => unreachable!("--{option} is in the tables and nothing knows it"),
+        }
+        Ok(())
+    }
+}
+
+impl Given for RunArgs {
+    fn set(&mut self, option: &str, value: &OsStr) -> Result<(), String> {
+        match option {
+            "dir" => self.dirs.push(parse_dir(text(value)?)?),
+            "env" => self.env.push(parse_env(text(value)?)?),
+            "argv0" => self.argv0 = Some(text(value)?.to_string()),
+            "invoke" => self.invoke = Some(text(value)?.to_string()),
+            "preload" => self.preload.push(parse_preload(text(value)?)?),
+            #[cfg(feature = "compiler")]
+            "trust-image" => self.trust_image = true,
+            "fuel" => self.fuel = Some(number(value)?),
+            "timeout" => self.timeout = Some(units::duration(text(value)?)?),
+            "max-memory" => self.max_memory = Some(units::size(text(value)?)?),
+            _ => self.engine.set(option, value)?,
+        }
+        Ok(())
+    }
+
+    fn arguments(&mut self, words: Vec<OsString>) {
+        self.file_and_args = words;
+    }
+}
+
+#[cfg(feature = "compiler")]
+impl Given for CompileArgs {
+    fn set(&mut self, option: &str, value: &OsStr) -> Result<(), String> {
+        match option {
+            "output" => self.output = value.into(),
+            "target" => self.target = Some(text(value)?.to_string()),
+            "fuel" => self.fuel = true,
+            "timeout" => self.timeout = true,
+            _ => self.engine.set(option, value)?,
+        }
+        Ok(())
+    }
+
+    fn arguments(&mut self, words: Vec<OsString>) {
+        self.input = words.into_iter().map(PathBuf::from).collect();
+    }
+}
+
+impl Given for ValidateArgs {
+    fn set(&mut self, option: &str, value: &OsStr) -> Result<(), String> {
+        self.engine.set(option, value)
+    }
+
+    fn arguments(&mut self, words: Vec<OsString>) {
+        self.files = words.into_iter().map(PathBuf::from).collect();
+    }
+}
+
+#[cfg(feature = "wast")]
+impl Given for WastArgs {
+    fn set(&mut self, option: &str, value: &OsStr) -> Result<(), String> {
+        match option {
+            "print" => self.print = true,
+            _ => self.engine.set(option, value)?,
+        }
+        Ok(())
+    }
+
+    fn arguments(&mut self, words: Vec<OsString>) {
+        self.files = words.into_iter().map(PathBuf::from).collect();
+    }
+}
+
+fn text(value: &OsStr) -> Result<&str, String> {
+    value
+        .to_str()
+        .ok_or_else(|| "it is not Unicode".to_string())
+}
+
+fn number<T: FromStr<Err = std::num::ParseIntError>>(value: &OsStr) -> Result<T, String> {
+    text(value)?
+        .parse()
+        .map_err(|why: std::num::ParseIntError| why.to_string())
 }
 
 /// A directory given to the guest.
@@ -300,6 +606,76 @@ fn parse_stack(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each option of the tables is known to the command that it is in.
+    #[test]
+    fn the_tables_are_consistent() {
+        fn all<T: Given>(command: &Command) {
+            for option in command.options() {
+                // Some value is right; that one is known is all that counts.
+                let _ = T::default().set(option.long, OsStr::new("1"));
+            }
+        }
+        line::check(COMMANDS);
+        assert_eq!(COMMANDS[RUN].name, "run");
+        for command in COMMANDS {
+            match command.name {
+                "run" => all::<RunArgs>(command),
+                #[cfg(feature = "compiler")]
+                "compile" => all::<CompileArgs>(command),
+                "validate" => all::<ValidateArgs>(command),
+                #[cfg(feature = "wast")]
+                "wast" => all::<WastArgs>(command),
+                "settings" | "completion" | "help" => assert_eq!(command.options().count(), 0),
+                name => panic!("nothing fills in what {name} is given"),
+            }
+        }
+    }
+
+    fn words(line: &[&str]) -> Result<Request, Failure> {
+        let words: Vec<_> = line.iter().map(OsString::from).collect();
+        read(words.into_iter())
+    }
+
+    #[test]
+    fn values_are_filled_in() {
+        let line = "--enable all,simd --enable threads --fuel=7 --tier interpreter --dir a --dir b \
+                    --jobs 2 --timeout 2s --max-memory 1k --env A=b --invoke f x.wasm --jobs";
+        let line: Vec<_> = line.split_whitespace().collect();
+        let Ok(Request::Run(args)) = words(&line) else {
+            panic!("`run` is meant")
+        };
+        assert_eq!(args.engine.enable.len(), 3);
+        assert_eq!((args.fuel, args.max_memory), (Some(7), Some(1024)));
+        assert_eq!(args.dirs.len(), 2);
+        assert_eq!(args.engine.jobs.map(usize::from), Some(2));
+        assert_eq!(args.timeout, Some(Duration::from_secs(2)));
+        assert_eq!(args.invoke.as_deref(), Some("f"));
+        assert_eq!(args.env, [("A".into(), Some("b".into()))]);
+        assert_eq!(args.file_and_args, ["x.wasm", "--jobs"]);
+        assert!(args.engine.tier.is_some());
+    }
+
+    #[test]
+    fn wrong_values_are_explained() {
+        for (line, text) in [
+            (
+                &["--fuel", "x", "f"][..],
+                "invalid value 'x' for '--fuel <N>': invalid digit",
+            ),
+            (&["--jobs", "0", "f"], "'--jobs <N>': number would be zero"),
+            (
+                &["--enable", "simd,", "f"],
+                "'simd,' for '--enable <P,...>': there is no such",
+            ),
+        ] {
+            match words(line) {
+                Err(Failure::Usage(message)) => assert!(message.contains(text), "{message}"),
+                other => panic!("{line:?}: {other:?}"),
+            }
+        }
+        assert!(matches!(words(&[]), Err(Failure::Help(text)) if text.contains("Usage:")));
+    }
 
     #[test]
     fn directories() {

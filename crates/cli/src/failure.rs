@@ -1,6 +1,7 @@
 //! How does the command end when something goes wrong? The exit codes and what
 //! is written on stderr.
 
+use crate::terminal::{Paint, Style};
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -11,6 +12,8 @@ use tepui::{Error, WasmBacktrace};
 pub(crate) enum Failure {
     /// The command line asks for something that cannot be: code 2.
     Usage(String),
+    /// The command line asks for nothing: the help text, and code 2.
+    Help(String),
     /// A file cannot be read, decoded, validated, compiled or linked, or one of
     /// several was refused: code 1.
     Load(String),
@@ -41,6 +44,10 @@ impl Failure {
     /// Writes the message, if there is one, on stderr and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
         let (code, message) = match self {
+            Failure::Help(text) => {
+                complain(format_args!("{}", text.trim_end()));
+                return ExitCode::from(Self::USAGE);
+            }
             Failure::Usage(message) => (Self::USAGE, message),
             Failure::Load(message) => (1, message),
             Failure::Trap(message) => (Self::TRAP, message),
@@ -48,7 +55,8 @@ impl Failure {
             Failure::Exit(code) => return ExitCode::from(code),
             Failure::BrokenPipe => return ExitCode::from(Self::BROKEN_PIPE),
         };
-        complain(format_args!("error: {message}"));
+        let error = Style::stderr().paint(Paint::Error, "error:");
+        complain(format_args!("{error} {message}"));
         ExitCode::from(code)
     }
 }

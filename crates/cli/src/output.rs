@@ -6,7 +6,6 @@ use std::fmt;
 use std::io::{self, Write};
 
 /// Writes `text` on stdout.
-#[cfg(any(feature = "compiler", feature = "completion"))]
 pub(crate) fn write(text: &[u8]) -> Result<(), Failure> {
     io::stdout().lock().write_all(text).map_err(failure)
 }

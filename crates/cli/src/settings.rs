@@ -1,6 +1,5 @@
 //! `tepui settings`: what can this build do on this machine?
 
-use crate::args::SettingsArgs;
 use crate::engine::{self, Tier};
 use crate::output::out;
 use crate::units::show_size;
@@ -9,7 +8,7 @@ use crate::{Outcome, run};
 use tepui_wast::WastRunner;
 
 /// Prints the tables.
-pub(crate) fn settings(_: &SettingsArgs) -> Outcome {
+pub(crate) fn settings() -> Outcome {
     out!("tepui {}", env!("CARGO_PKG_VERSION"))?;
 
     out!("\nHost")?;

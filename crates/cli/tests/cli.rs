@@ -927,6 +927,60 @@ fn settings_and_completion() {
         .fails(2, &["tcsh", "bash"]);
 }
 
+/// What bash offers after some words, by the script for it.
+#[test]
+#[cfg(unix)]
+fn bash_completes() {
+    let dir = Dir::with(&[("math.wat", MATH)]);
+    dir.write(
+        "completion",
+        dir.tepui(&["completion", "bash"]).stdout.as_bytes(),
+    );
+    let offers = |words: &str| -> Option<String> {
+        let script = format!(
+            "source ./completion
+             compopt() {{ echo \"$*\"; }}
+             COMP_WORDS=(tepui {words})
+             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+             _tepui
+             echo \"${{COMPREPLY[*]}}\""
+        );
+        let bash = Command::new("bash")
+            .args(["-c", &script])
+            .current_dir(&dir.0)
+            .output();
+        match bash {
+            Ok(output) => {
+                assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words}");
+                Some(String::from_utf8_lossy(&output.stdout).into_owned())
+            }
+            // There is no bash to ask.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => panic!("{e}"),
+        }
+    };
+    for (words, offered) in [
+        ("se", "settings\n"),
+        ("ma", "math.wat\n"),
+        ("--ver", "--version\n"),
+        ("run --max-m", "--max-memory\n"),
+        ("--max-m", "--max-memory\n"),
+        ("validate --tier i", "interpreter\n"),
+        ("--tier = i", "interpreter\n"),
+        ("completion z", "zsh\n"),
+        ("help comple", "completion\n"),
+        ("compile --out", "--output\n"),
+        ("settings --", "--help\n"),
+        ("--dir m", "-o dirnames +o default\n\n"),
+        ("--fuel m", "+o default\n\n"),
+        ("run m", "\n"),
+    ] {
+        if let Some(found) = offers(words) {
+            assert!(found.ends_with(offered), "{words}: {found}");
+        }
+    }
+}
+
 /// Nobody reads stdout: no panic, and the code of a program that SIGPIPE ended.
 #[test]
 #[cfg(unix)]

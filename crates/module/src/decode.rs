@@ -658,8 +658,7 @@ impl<'a> Decoder<'a> {
                 // All other instructions that validation lets through here are
                 // those of gc.
                 other => {
-                    let name = format!("{other:?}");
-                    let name = name.split(' ').next().unwrap_or_default();
+                    let name = name_in_gc(&other);
                     let refused = Refused::new(Proposal::Gc, "constant instruction", name);
                     return Err(refused.at(narrow(offset) as usize));
                 }
@@ -776,6 +775,22 @@ impl<'a> Decoder<'a> {
         };
         let bodies = Bodies::new(self.resources, self.features, self.bytes.len());
         (module, bodies)
+    }
+}
+
+/// The name of a constant instruction of gc. The names of all instructions would be
+/// a large part of a small build.
+fn name_in_gc(operator: &Operator<'_>) -> &'static str {
+    match operator {
+        Operator::StructNew { .. } => "struct.new",
+        Operator::StructNewDefault { .. } => "struct.new_default",
+        Operator::ArrayNew { .. } => "array.new",
+        Operator::ArrayNewDefault { .. } => "array.new_default",
+        Operator::ArrayNewFixed { .. } => "array.new_fixed",
+        Operator::RefI31 => "ref.i31",
+        Operator::AnyConvertExtern => "any.convert_extern",
+        Operator::ExternConvertAny => "extern.convert_any",
+        _ => "of gc",
     }
 }
 
