@@ -33,6 +33,9 @@ pub struct Tunables {
     pub spectre: bool,
     /// Canonicalize NaNs, so that results do not depend on the machine.
     pub deterministic: bool,
+    /// Have a place for [profiles](crate::profile) in contexts, which the code of
+    /// tiers below the optimizing one fills.
+    pub profile: bool,
 }
 
 impl Tunables {
@@ -47,6 +50,7 @@ impl Tunables {
             epoch: false,
             spectre: true,
             deterministic: false,
+            profile: false,
         }
     }
 
@@ -67,7 +71,7 @@ pub enum Entry {
     Start,
     /// At the header of a loop, in the middle of a call that another tier
     /// began. The code takes the callee context and a pointer to an
-    /// [OSR buffer](crate::metadata::OSR_SLOT_BYTES) in the places of the two
+    /// [OSR buffer](crate::profile::OSR_SLOT_BYTES) in the places of the two
     /// contexts, and returns the function's results under the convention.
     Loop {
         /// The loop, counted in the order of `loop` instructions in the body.

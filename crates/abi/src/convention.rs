@@ -44,6 +44,26 @@ pub enum Representation {
 }
 
 impl Representation {
+    /// Every representation.
+    pub const ALL: [Representation; 6] = [
+        Representation::I32,
+        Representation::I64,
+        Representation::Pointer,
+        Representation::F32,
+        Representation::F64,
+        Representation::V128,
+    ];
+
+    /// Bytes of a value, on 64-bit targets.
+    #[inline]
+    pub const fn bytes(self) -> u32 {
+        match self {
+            Representation::I32 | Representation::F32 => 4,
+            Representation::I64 | Representation::Pointer | Representation::F64 => 8,
+            Representation::V128 => 16,
+        }
+    }
+
     /// How values of `ty` are represented.
     pub fn of(ty: ValType) -> Representation {
         match ty {

@@ -82,7 +82,8 @@ impl StoreLayout {
         self.pointers_start() + 4 * self.pointer
     }
 
-    /// The code that *leave* jumps to for a tail call.
+    /// The code that *leave* jumps to for a tail call, and code that leaves a
+    /// [hot loop](crate::profile).
     pub const fn tail_code(&self) -> u32 {
         self.pointers_start() + 5 * self.pointer
     }
@@ -302,6 +303,8 @@ pub struct ContextShape {
     pub tags: u32,
     /// Defined functions whose reference can be taken.
     pub escaped_functions: u32,
+    /// Whether there is a table of [profiles](crate::profile).
+    pub profile: bool,
 }
 
 /// The layout of the instance contexts of one module on one target.
@@ -318,6 +321,7 @@ pub struct ContextLayout {
     imported_functions: u32,
     func_refs: u32,
     defined_globals: u32,
+    profiles: u32,
     size: u32,
 }
 
@@ -341,6 +345,7 @@ impl ContextLayout {
             start as u32
         };
         // What code reads most comes first, where offsets encode shortest.
+        let profiles = take(u32::from(shape.profile), pointer, pointer);
         let direct_memories = take(
             shape.direct_memories,
             MemoryLayout::new(target).size(),
@@ -379,6 +384,7 @@ impl ContextLayout {
             imported_functions,
             func_refs,
             defined_globals,
+            profiles,
             size,
         }
     }
@@ -442,6 +448,13 @@ impl ContextLayout {
     /// [`ContextLayout::instance`], which is the same for every module.
     pub const fn instance_on(target: Target) -> u32 {
         5 * target.pointer()
+    }
+
+    /// Pointer to the table of [profiles](crate::profile), a pointer for each defined
+    /// function.
+    pub fn profiles(&self) -> u32 {
+        debug_assert!(self.shape.profile);
+        self.profiles
     }
 
     /// Definition of direct memory `index`.
@@ -529,6 +542,7 @@ mod tests {
                 defined_globals: 3,
                 tags: 1,
                 escaped_functions: 4,
+                profile: true,
             };
             let layout = ContextLayout::new(target, shape);
             let pointer = target.pointer();
@@ -541,6 +555,7 @@ mod tests {
                 layout.epoch(),
                 layout.instance(),
                 layout.functions(),
+                layout.profiles(),
             ] {
                 regions.push((offset, pointer));
             }

@@ -13,7 +13,8 @@
 //! | [`trap`] | trap codes |
 //! | [`builtin`] | the table of functions that generated code calls in the runtime |
 //! | [`fuel`] | what instructions cost |
-//! | [`metadata`] | what is kept beside code: trap sites, source positions, OSR entries |
+//! | [`metadata`] | what is kept beside code: trap sites, source positions |
+//! | [`profile`] | what code counts, and how a call goes on in other code in the middle of a loop |
 //! | [`plan`] | how a module's memories and other things are reached |
 //! | [`compiler`] | the trait that compilers implement, and what they are given |
 //!
@@ -33,6 +34,7 @@ pub mod image;
 pub mod layout;
 pub mod metadata;
 pub mod plan;
+pub mod profile;
 pub mod slots;
 pub mod stack;
 pub mod target;

@@ -1,10 +1,12 @@
-//! What is kept beside code: trap sites, source positions, OSR entries.
+//! What is kept beside code: trap sites, source positions, what is counted.
 //!
 //! Offsets into code are relative to the start of the function; offsets into
 //! Wasm are byte offsets in the module.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::profile::ProfileMetadata;
 use crate::trap::Trap;
 
 /// An instruction that may fault, and what the fault means.
@@ -31,13 +33,6 @@ impl SourcePosition {
     pub const NONE: u32 = u32::MAX;
 }
 
-/// Bytes in a slot of an OSR buffer.
-///
-/// A buffer holds the locals in index order, then the operand stack at the
-/// loop's header from bottom to top, the loop's parameters included. Each value
-/// lies at the start of its slot in the host's byte order.
-pub const OSR_SLOT_BYTES: u32 = 16;
-
 /// What is kept beside the code of one function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FunctionMetadata {
@@ -47,4 +42,6 @@ pub struct FunctionMetadata {
     pub positions: Vec<SourcePosition>,
     /// Bytes of the frame below the saved frame pointer.
     pub frame_bytes: u32,
+    /// What the code counts; `None` when it does not count.
+    pub profile: Option<Box<ProfileMetadata>>,
 }

@@ -108,6 +108,7 @@ impl Plan {
             defined_globals: module.globals().len() as u32 - module.imported_global_count(),
             tags: module.tags().len() as u32,
             escaped_functions: escaped.len() as u32,
+            profile: tunables.profile,
         };
         Plan {
             layout: ContextLayout::new(target, shape),

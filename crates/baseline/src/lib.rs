@@ -14,6 +14,9 @@
 //! prologue is therefore made last and put in front; there is one epilogue, and
 //! what leaves by a tail call is emitted behind it.
 //!
+//! Where [`Tunables::profile`] asks for it, code also counts and can be left in its
+//! loops, as [`tepui_abi::profile`] says. Without it not a byte is different.
+//!
 //! # Cost
 //!
 //! Time and memory are linear in the size of the body. Nothing recurses over

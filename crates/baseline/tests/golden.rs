@@ -34,6 +34,10 @@ fn tunables(text: &str) -> Tunables {
             deterministic: true,
             ..GUARDED
         },
+        "profile" => Tunables {
+            profile: true,
+            ..GUARDED
+        },
         other => panic!("unknown tunables {other:?}"),
     }
 }

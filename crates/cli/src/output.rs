@@ -20,7 +20,8 @@ pub(crate) fn flush() -> Result<(), Failure> {
     io::stdout().lock().flush().map_err(failure)
 }
 
-fn failure(e: io::Error) -> Failure {
+/// What writing on stdout failed with.
+pub(crate) fn failure(e: io::Error) -> Failure {
     match e.kind() {
         io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
         _ => Failure::Load(format!("cannot write to stdout: {e}")),

@@ -9,6 +9,7 @@
 
 use crate::engine::Trust;
 use crate::failure::Failure;
+use std::io::Write;
 use std::path::PathBuf;
 use tepui::{Engine, Error, Module, UserKey};
 
@@ -91,10 +92,12 @@ pub(crate) fn load_image(
 }
 
 /// Compiles a module in the binary format to an image, with the tag of the
-/// user's key if there can be one.
-pub(crate) fn compile_image(engine: &Engine, binary: &[u8]) -> Result<Vec<u8>, Error> {
-    match signing_key() {
-        Some(key) => engine.precompile_module_authenticated(binary, key.bytes()),
-        None => engine.precompile_module(binary),
-    }
+/// user's key if there can be one, and writes it to `out`.
+pub(crate) fn compile_image(
+    engine: &Engine,
+    binary: Vec<u8>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let key = signing_key();
+    engine.precompile_module_to(binary, key.as_ref().map(UserKey::bytes), out)
 }

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 use tepui_abi::metadata::SourcePosition;
+use tepui_abi::profile::ProfileMetadata;
 use tepui_abi::{Architecture, CompiledFunction, RelocationKind, Target};
 use tepui_module::DefinedFuncIndex;
 
@@ -89,6 +90,8 @@ pub struct CodeBuilder {
     trap_offsets: Vec<u32>,
     trap_codes: Vec<u8>,
     positions: PositionEncoder,
+    /// As many as functions, unless none counts.
+    profiles: Vec<ProfileMetadata>,
     /// The first error; nothing is added after it.
     error: Option<Error>,
 }
@@ -113,6 +116,7 @@ impl CodeBuilder {
             trap_offsets: Vec::new(),
             trap_codes: Vec::new(),
             positions: PositionEncoder::default(),
+            profiles: Vec::new(),
             error: None,
         }
     }
@@ -198,6 +202,7 @@ impl CodeBuilder {
             trap_offsets: self.trap_offsets,
             trap_codes: self.trap_codes,
             positions: self.positions.finish(),
+            profiles: self.profiles,
         })
     }
 
@@ -256,6 +261,13 @@ impl CodeBuilder {
             frame_bytes: compiled.metadata.frame_bytes,
         });
         self.starts.insert(function.as_u32(), start);
+        if let Some(profile) = &compiled.metadata.profile {
+            self.profiles
+                .resize_with(self.functions.len() - 1, ProfileMetadata::default);
+            self.profiles.push((**profile).clone());
+        } else if !self.profiles.is_empty() {
+            self.profiles.push(ProfileMetadata::default());
+        }
 
         let mut next = 0;
         for site in &compiled.metadata.traps {

@@ -4,6 +4,7 @@
 //! nor panic, and take logarithmic time.
 
 use tepui_abi::metadata::{SourcePosition, TrapSite};
+use tepui_abi::profile::ProfileMetadata;
 use tepui_abi::{Target, Trap};
 use tepui_module::DefinedFuncIndex;
 
@@ -46,6 +47,9 @@ pub struct CodeImage {
     /// As many as `trap_offsets`.
     pub(crate) trap_codes: Vec<u8>,
     pub(crate) positions: PositionTable,
+    /// What the code of each function counts, in the order of `functions`; empty
+    /// when none counts.
+    pub(crate) profiles: Vec<ProfileMetadata>,
 }
 
 impl CodeImage {
@@ -139,6 +143,12 @@ impl CodeImage {
     /// Every function, by ascending start.
     pub fn functions(&self) -> &[FunctionRecord] {
         &self.functions
+    }
+
+    /// What the code of each function counts, in the order of
+    /// [`functions`](CodeImage::functions); empty when none counts.
+    pub fn profiles(&self) -> &[ProfileMetadata] {
+        &self.profiles
     }
 
     /// Every trap site, by ascending offset in the text.

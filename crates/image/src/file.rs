@@ -48,16 +48,17 @@
 //! |---|---|
 //! | 4 + n | name of the tier: length, UTF-8 |
 //! | 4 + n | fingerprint of the compiler: length, UTF-8 |
-//! | 8, 8, 1, 1 | tunables: reservation, guard, log2 of the page; bits fuel, epoch, spectre, deterministic |
+//! | 8, 8, 1, 1 | tunables: reservation, guard, log2 of the page; bits fuel, epoch, spectre, deterministic, profile |
 //! | 4 | which section, counted from 0, holds the code |
 //! | 4 | alignment of the code |
-//! | 4 × 5 | counts: functions, order, traps, position blocks, bytes of position deltas |
+//! | 4 × 6 | counts: functions, order, traps, position blocks, bytes of position deltas, bytes of profiles |
 //! | 16 each | functions, by start: function, start, end, frame bytes |
 //! | 4 each | order: places of functions, by function; none when that is the order anyway |
 //! | 4 each | trap offsets, ascending |
 //! | 1 each | trap codes |
 //! | 12 each | position blocks: offset, Wasm offset, start of deltas |
 //! | 1 each | position deltas |
+//! | 1 each | profiles: none, or for each function in the order of functions what its code counts, see `profiles.rs` |
 
 use std::fmt;
 
@@ -69,6 +70,7 @@ use crate::builder::{MAX_ALIGNMENT, MAX_TEXT, MIN_ALIGNMENT};
 use crate::code::CodeImage;
 use crate::error::Error;
 use crate::positions::PositionTable;
+use crate::profiles;
 use crate::reader::{Reader, invalid};
 use crate::tables::{Tables, numbers};
 
@@ -79,7 +81,7 @@ use crate::tables::{Tables, numbers};
 pub const MAGIC: [u8; 8] = *b"\x89TEPUI\r\n";
 
 /// Version of the file format.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Version of Tepui. Code of another version does not fit its runtime.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -103,6 +105,7 @@ pub(crate) mod tunable {
     pub(crate) const EPOCH: u8 = 2;
     pub(crate) const SPECTRE: u8 = 4;
     pub(crate) const DETERMINISTIC: u8 = 8;
+    pub(crate) const PROFILE: u8 = 16;
 }
 
 /// The number of an architecture in the header.
@@ -441,6 +444,7 @@ impl<'a> CodeSection<'a> {
                 epoch,
                 spectre,
                 deterministic,
+                profile,
             } = *tunables;
             [
                 ("memory reservation", memory_reservation),
@@ -450,6 +454,7 @@ impl<'a> CodeSection<'a> {
                 ("epoch", u64::from(epoch)),
                 ("spectre", u64::from(spectre)),
                 ("deterministic", u64::from(deterministic)),
+                ("profile", u64::from(profile)),
             ]
         };
         for ((what, found), (_, expected)) in
@@ -491,7 +496,9 @@ impl<'a> CodeSection<'a> {
             positions: PositionTable {
                 blocks: tables.blocks().collect(),
                 deltas: tables.deltas.to_vec(),
+                bound: tables.position_bound,
             },
+            profiles: profiles::read(tables.profiles),
         }
     }
 
@@ -518,7 +525,7 @@ impl<'a> CodeSection<'a> {
         if !alignment.is_power_of_two() || !(MIN_ALIGNMENT..=MAX_ALIGNMENT).contains(&alignment) {
             return Err(invalid("alignment of the code", at));
         }
-        let tables = Tables::read(&mut reader)?;
+        let mut tables = Tables::read(&mut reader)?;
         tables.check(text.bytes.len() as u32, module.len() as u64)?;
         Ok(CodeSection {
             target,
@@ -570,7 +577,11 @@ fn read_tunables(reader: &mut Reader<'_>) -> Result<Tunables, Error> {
     let host_page_log2 = reader.u8()?;
     let at = reader.offset();
     let bits = reader.u8()?;
-    let known = tunable::FUEL | tunable::EPOCH | tunable::SPECTRE | tunable::DETERMINISTIC;
+    let known = tunable::FUEL
+        | tunable::EPOCH
+        | tunable::SPECTRE
+        | tunable::DETERMINISTIC
+        | tunable::PROFILE;
     if bits & !known != 0 || host_page_log2 >= 64 {
         return Err(invalid("tunables", at));
     }
@@ -582,6 +593,7 @@ fn read_tunables(reader: &mut Reader<'_>) -> Result<Tunables, Error> {
         epoch: bits & tunable::EPOCH != 0,
         spectre: bits & tunable::SPECTRE != 0,
         deterministic: bits & tunable::DETERMINISTIC != 0,
+        profile: bits & tunable::PROFILE != 0,
     })
 }
 

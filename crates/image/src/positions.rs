@@ -35,6 +35,8 @@ pub(crate) struct Block {
 pub(crate) struct PositionTable {
     pub(crate) blocks: Vec<Block>,
     pub(crate) deltas: Vec<u8>,
+    /// Above every offset in the module, and as low as that allows.
+    pub(crate) bound: u64,
 }
 
 impl PositionTable {
@@ -178,6 +180,7 @@ impl PositionEncoder {
         self.offset = position.offset;
         if position.wasm != NONE {
             self.wasm = position.wasm;
+            self.table.bound = self.table.bound.max(u64::from(position.wasm) + 1);
         }
         Some(())
     }
@@ -280,6 +283,7 @@ mod tests {
             let table = PositionTable {
                 blocks: vec![block, Block { start: 9, ..block }],
                 deltas,
+                bound: 0,
             };
             assert!(table.find(u32::MAX).is_some());
             assert_eq!(table.find(2), None);
@@ -288,6 +292,7 @@ mod tests {
         let outside = PositionTable {
             blocks: vec![Block { start: 50, ..block }],
             deltas: Vec::new(),
+            bound: 0,
         };
         assert_eq!(outside.find(10).unwrap().wasm, 9);
     }

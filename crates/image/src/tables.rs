@@ -8,6 +8,7 @@ use tepui_module::DefinedFuncIndex;
 use crate::code::FunctionRecord;
 use crate::error::Error;
 use crate::positions::{BLOCK, Block, Deltas};
+use crate::profiles;
 use crate::reader::{Reader, invalid};
 
 /// The tables of a compilation as they stand in the file.
@@ -21,6 +22,9 @@ pub(crate) struct Tables<'a> {
     pub(crate) trap_codes: &'a [u8],
     blocks: &'a [u8],
     pub(crate) deltas: &'a [u8],
+    pub(crate) profiles: &'a [u8],
+    /// Above every offset in the module; known once the tables were checked.
+    pub(crate) position_bound: u64,
 }
 
 impl<'a> Tables<'a> {
@@ -31,6 +35,7 @@ impl<'a> Tables<'a> {
         let traps = reader.u32()?;
         let blocks = reader.u32()?;
         let deltas = reader.u32()?;
+        let profiles = reader.u32()?;
         if order != 0 && order != functions {
             return Err(invalid("the order does not fit the functions", at));
         }
@@ -47,6 +52,8 @@ impl<'a> Tables<'a> {
             trap_codes: table(traps, 1, "trap codes outside their section")?,
             blocks: table(blocks, 12, "position blocks outside their section")?,
             deltas: table(deltas, 1, "position deltas outside their section")?,
+            profiles: table(profiles, 1, "profiles outside their section")?,
+            position_bound: 0,
         };
         if !reader.rest().is_empty() {
             return Err(invalid("bytes after the tables", reader.offset()));
@@ -72,10 +79,12 @@ impl<'a> Tables<'a> {
     }
 
     /// Checks what the look-ups in the tables rely on.
-    pub(crate) fn check(&self, text_len: u32, module_len: u64) -> Result<(), Error> {
+    pub(crate) fn check(&mut self, text_len: u32, module_len: u64) -> Result<(), Error> {
         self.check_functions(text_len)?;
         self.check_traps()?;
-        self.check_positions(module_len)
+        self.position_bound = self.check_positions(module_len)?;
+        profiles::check(self.profiles, self.functions.len() / 16, self.offset)?;
+        Ok(())
     }
 
     fn check_functions(&self, text_len: u32) -> Result<(), Error> {
@@ -135,7 +144,8 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    fn check_positions(&self, module_len: u64) -> Result<(), Error> {
+    /// Gives what is above every offset in the module.
+    fn check_positions(&self, module_len: u64) -> Result<u64, Error> {
         let offset = self.offset
             + (self.functions.len()
                 + self.order.len()
@@ -144,6 +154,7 @@ impl<'a> Tables<'a> {
         let mut functions = self.functions();
         let mut function = functions.next();
         let mut last = None;
+        let mut bound = 0;
         let mut check = |position: SourcePosition, at| {
             while let Some(record) = function
                 && record.end <= position.offset
@@ -154,8 +165,11 @@ impl<'a> Tables<'a> {
             if !inside || last >= Some(position.offset) {
                 return Err(invalid("positions out of order or in no function", at));
             }
-            if position.wasm != SourcePosition::NONE && u64::from(position.wasm) >= module_len {
-                return Err(invalid("a position outside the module", at));
+            if position.wasm != SourcePosition::NONE {
+                bound = bound.max(u64::from(position.wasm) + 1);
+                if bound > module_len {
+                    return Err(invalid("a position outside the module", at));
+                }
             }
             last = Some(position.offset);
             Ok(())
@@ -194,7 +208,7 @@ impl<'a> Tables<'a> {
         if done != self.deltas.len() {
             return Err(invalid("position deltas without a block", offset));
         }
-        Ok(())
+        Ok(bound)
     }
 }
 

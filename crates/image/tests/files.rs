@@ -35,7 +35,7 @@ fn image(target: Target, key: Option<&[u8; 32]>) -> Vec<u8> {
     let second = code(target, false);
     let contents = ImageContents {
         target,
-        module: MODULE,
+        module: &[MODULE],
         code: &[
             CodeContents {
                 tier: "optimizing",
@@ -160,7 +160,7 @@ fn images_come_back_as_they_were_for_every_target() {
     }
     let contents = ImageContents {
         target: small,
-        module: MODULE,
+        module: &[MODULE],
         code: &[],
     };
     let bytes = write(&contents, None).unwrap();
@@ -389,9 +389,13 @@ fn garbage_is_refused() {
 fn other_versions_are_named() {
     let mut bytes = image(x86(), None);
     bytes[8..12].copy_from_slice(&9_u32.to_le_bytes());
+    let ours = tepui_image::FORMAT_VERSION;
     assert_eq!(
         Image::parse(&bytes).unwrap_err().to_string(),
-        "the image was made by image format 9, this is image format 1: compile the module again"
+        format!(
+            "the image was made by image format 9, this is image format {ours}: compile the \
+             module again"
+        )
     );
 
     let mut bytes = image(x86(), None);
@@ -432,6 +436,7 @@ fn oversized_counts_are_refused_before_anything_is_allocated() {
         counts + 8,
         counts + 12,
         counts + 16,
+        counts + 20,
         counts - 26 - 18 - 4,
     ];
     for at in fields {
@@ -451,7 +456,7 @@ fn oversized_counts_are_refused_before_anything_is_allocated() {
 fn broken_tables_are_refused_with_their_place() {
     let original = image(x86(), None);
     let counts = counts_offset(&original);
-    let tables = counts + 20;
+    let tables = counts + 24;
     let count = |i: usize| {
         let at = counts + 4 * i;
         u32::from_le_bytes(original[at..at + 4].try_into().unwrap()) as usize
@@ -503,7 +508,7 @@ fn broken_tables_are_refused_with_their_place() {
     refused(&|b| b[counts - 4] = 8, "alignment");
     refused(&|b| b[counts - 8] = 1, "no such code");
     refused(&|b| b[counts - 8] = 99, "no such code");
-    refused(&|b| b[counts - 9] = 0x10, "tunables");
+    refused(&|b| b[counts - 9] = 0x20, "tunables");
 }
 
 #[test]
@@ -514,7 +519,7 @@ fn contents_that_cannot_be_read_back_are_not_written() {
     let attempt = |target, module, code| {
         let contents = ImageContents {
             target,
-            module,
+            module: &[module],
             code: &[CodeContents {
                 tier: "optimizing",
                 fingerprint: "",

@@ -107,6 +107,7 @@ pub(crate) fn emit(
         alignment: buffer.alignment.max(minimum_alignment),
         relocations,
         metadata: FunctionMetadata {
+            profile: None,
             traps,
             positions,
             frame_bytes: buffer

@@ -2,7 +2,7 @@
 //!
 //! The function is translated as usual, but nothing jumps to its start: the
 //! entry block jumps to a block that loads the locals and the operand stack from
-//! the [OSR buffer](tepui_abi::metadata::OSR_SLOT_BYTES) and goes to the header
+//! the [OSR buffer](tepui_abi::profile::OSR_SLOT_BYTES) and goes to the header
 //! of the *outermost* loop around the target. Each loop on the way has a test of
 //! a flag at its header that leads on to the next loop inward; the last step
 //! clears the flag. So every loop keeps its one header, and is reducible. What

@@ -14,7 +14,7 @@ use std::ptr;
 use common::{BARE, GUARDED, Loaded, METERED};
 use tepui_abi::builtin::{Builtin, TABLE_HEADER_WORDS};
 use tepui_abi::layout::{FuncRefLayout, MemoryLayout, StoreLayout, TableLayout};
-use tepui_abi::metadata::OSR_SLOT_BYTES;
+use tepui_abi::profile::OSR_SLOT_BYTES;
 use tepui_abi::slots::SlotGeometry;
 use tepui_abi::stack::StackLayout;
 use tepui_abi::{

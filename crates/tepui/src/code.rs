@@ -44,7 +44,7 @@ impl ModuleCode {
         let compiled = if Tier::COMPILERS.into_iter().any(|tier| engine.uses(tier)) {
             let functions = decoded.defined_function_count();
             let module: Weak<ModuleInner> = Arc::downgrade(module);
-            Some(Compiled::new(engine, module, functions)?)
+            Some(Compiled::new(engine, module, functions, tunables)?)
         } else {
             None
         };
@@ -93,6 +93,14 @@ impl ModuleCode {
             return compiled.slots().stub_base();
         }
         core::ptr::null()
+    }
+
+    /// The table of profiles; null where nothing is counted.
+    #[cfg(feature = "compiler")]
+    pub(crate) fn profiles(&self) -> *const u8 {
+        let compiled = self.compiled.as_ref();
+        let profiles = compiled.and_then(Compiled::profiles);
+        profiles.map_or(core::ptr::null(), |profiles| profiles.table())
     }
 
     /// A function reference to a defined function, for a context.

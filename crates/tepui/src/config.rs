@@ -135,6 +135,30 @@ pub enum OptLevel {
     SpeedAndSize,
 }
 
+/// What baseline code counts, and what happens when a count runs out: what tests of
+/// changing tiers need. Programs are to have a strategy for that.
+#[doc(hidden)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profiling {
+    /// Entries of a function that are let pass before it is hot.
+    pub calls: i32,
+    /// Rounds of a loop that are let pass before it is hot.
+    pub rounds: i32,
+    /// What becomes of what is hot.
+    pub when_hot: WhenHot,
+}
+
+/// What becomes of hot functions and loops.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenHot {
+    /// Nothing: they are counted.
+    GoOn,
+    /// The optimizing compiler makes code for them, while the guest waits; the present
+    /// call goes on there if it is in a loop, and so do all later ones.
+    Optimize,
+}
+
 /// How far a compilation is: called with functions done and functions in all.
 pub(crate) type Progress = Arc<dyn Fn(usize, usize) + Send + Sync>;
 
@@ -167,6 +191,7 @@ pub struct Config {
     pub(crate) verify: bool,
     pub(crate) progress: Option<Progress>,
     pub(crate) target: Option<Target>,
+    pub(crate) profiling: Option<Profiling>,
 }
 
 impl Default for Config {
@@ -190,6 +215,7 @@ impl Default for Config {
             verify: cfg!(debug_assertions),
             progress: None,
             target: None,
+            profiling: None,
         }
     }
 }
@@ -209,6 +235,7 @@ impl fmt::Debug for Config {
             .field("spectre", &self.spectre)
             .field("compile_threads", &self.compile_threads)
             .field("opt_level", &self.opt_level)
+            .field("profiling", &self.profiling)
             .finish_non_exhaustive()
     }
 }
@@ -354,6 +381,13 @@ impl Config {
             })?;
         self.target = Some(Target::of(architecture));
         Ok(self)
+    }
+
+    /// Has baseline code count, for tests.
+    #[doc(hidden)]
+    pub fn profiling(&mut self, profiling: Profiling) -> &mut Config {
+        self.profiling = Some(profiling);
+        self
     }
 
     /// Calls `progress` during compilations with the number of functions done

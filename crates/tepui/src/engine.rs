@@ -90,6 +90,7 @@ impl Engine {
             epoch: config.epoch_interruption,
             spectre: config.spectre,
             deterministic: config.deterministic,
+            profile: config.profiling.is_some(),
         };
         let tunables = if has_guards && can_reserve(&tunables) {
             tunables

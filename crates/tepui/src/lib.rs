@@ -94,6 +94,8 @@ mod vm;
 
 pub use backtrace::{FrameInfo, WasmBacktrace};
 pub use config::{Config, OptLevel, Strategy};
+#[doc(hidden)]
+pub use config::{Profiling, WhenHot};
 pub use engine::Engine;
 #[doc(hidden)]
 pub use error::macros as __macros;

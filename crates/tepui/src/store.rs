@@ -22,6 +22,8 @@ use crate::panics;
 use crate::prelude::*;
 use crate::types::RefType;
 use crate::values::ExternRefTable;
+#[cfg(feature = "compiler")]
+use crate::vm::context::OverflowSlot;
 use crate::vm::context::{
     OwnedHostContext, VmFuncRef, VmGlobalDefinition, VmHostContext, VmStack, VmStoreContext,
 };
@@ -143,6 +145,10 @@ pub(crate) struct StoreOpaque {
     vm: NonNull<VmStoreContext>,
     #[cfg(feature = "compiler")]
     stack: NonNull<VmStack>,
+    /// What the last frame held that was left in a loop; read before anything else
+    /// happens.
+    #[cfg(feature = "compiler")]
+    pub(crate) osr_buffer: Vec<OverflowSlot>,
     pub(crate) instances: Vec<OwnedInstance>,
     pub(crate) memories: Vec<MemoryEntry>,
     pub(crate) tables: Vec<VmTable>,
@@ -196,6 +202,8 @@ impl StoreOpaque {
             #[cfg(feature = "compiler")]
             // SAFETY: a box is never null.
             stack: unsafe { NonNull::new_unchecked(stack) },
+            #[cfg(feature = "compiler")]
+            osr_buffer: Vec::new(),
             instances: Vec::new(),
             memories: Vec::new(),
             tables: Vec::new(),

@@ -73,5 +73,14 @@ fn scatter(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+#[cfg(all(
+    test,
+    feature = "baseline",
+    feature = "optimizing",
+    feature = "wat",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod counting;
+
 #[cfg(all(test, feature = "compiler", feature = "interpreter", feature = "wat"))]
 mod tests;

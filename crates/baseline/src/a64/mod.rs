@@ -24,7 +24,8 @@ mod emit;
 mod scalar;
 mod simd;
 
-use tepui_abi::{RelocationKind, Trap};
+use tepui_abi::profile::Homes;
+use tepui_abi::{Architecture, RelocationKind, Trap};
 
 use crate::CpuFeatures;
 use crate::masm::{Assembler, Condition, Frame, IntCc, Label, Mem, Notes, Prologue, Reach, Size};
@@ -279,7 +280,7 @@ impl Assembler for Masm {
     // Unconditional jumps reach 128 MiB.
     const GREATEST_CODE: u32 = 127 << 20;
     const CALL_RELOCATION: RelocationKind = RelocationKind::Aarch64Call26;
-    const ALIGNED_HOMES: bool = true;
+    const HOMES: Homes = Homes::of(Architecture::Aarch64);
 
     const CONTEXT: Reg = X28;
     const MEMORY_BASE: Reg = X27;

@@ -313,6 +313,18 @@ impl Numbers for Masm {
         self.access(0xf900_0000, X17, address);
     }
 
+    fn alu_mem(&mut self, op: Alu, mem: Mem, value: u32) {
+        // subs w17, w17, #value; adds w17, w17, #value
+        let op = match op {
+            Alu::Sub => 0x7100_0000,
+            _ => 0x3100_0000,
+        };
+        let address = self.resolve(mem, 2);
+        self.access(0xb940_0000, X17, address);
+        self.e.rr(op | value << 10, X17, X17);
+        self.access(0xb900_0000, X17, address);
+    }
+
     // Bits.
 
     fn clz(&mut self, size: Size, dst: Reg, a: Reg) {

@@ -4,6 +4,7 @@
 use tepui_abi::builtin::Builtin;
 use tepui_abi::convention::{Assigner, Location, Representation};
 use tepui_abi::layout::{FuncRefLayout, ImportedFunctionLayout};
+use tepui_abi::profile::Homes;
 use tepui_abi::slots::SlotGeometry;
 use tepui_abi::stack::StackLayout;
 use tepui_abi::{Relocation, Trap};
@@ -224,7 +225,7 @@ impl<A: Assembler> Function<'_, A> {
     /// is pushed.
     pub(super) fn spare(&mut self, bytes: u32) -> u32 {
         let mut end = self.stack.last().map_or(self.locals_end, |entry| entry.end) + bytes;
-        if A::ALIGNED_HOMES {
+        if A::HOMES == Homes::Aligned {
             end = end.next_multiple_of(16);
         }
         self.deepest = self.deepest.max(end);
@@ -305,11 +306,8 @@ impl<A: Assembler> Function<'_, A> {
         let entry = self.pop();
         self.materialize(entry, A::SCRATCH);
         self.locked = 0;
-        self.emit_call(
-            TypeIndex::new(ty),
-            Callee::Reference(Some(Trap::NullReference)),
-            kind,
-        )
+        let null = self.record_call(Some(Trap::NullReference));
+        self.emit_call(TypeIndex::new(ty), Callee::Reference(null), kind)
     }
 
     pub(super) fn call_indirect(&mut self, ty: u32, table: u32, kind: CallKind) -> Step {
@@ -330,6 +328,7 @@ impl<A: Assembler> Function<'_, A> {
         }
         // A checked reference is not null: the check has loaded from it.
         let null = if always { null } else { None };
+        let null = self.record_call(null);
         self.emit_call(ty, Callee::Reference(null), kind)
     }
 

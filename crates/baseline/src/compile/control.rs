@@ -387,6 +387,7 @@ impl<A: Assembler> Function<'_, A> {
             block.label = Some(label);
             block.state = state;
         }
+        self.count_round(ordinal);
         self.check_meters();
         Ok(())
     }
@@ -778,6 +779,7 @@ impl<A: Assembler> Function<'_, A> {
             Nesting::Loop => {
                 self.skipped += 1;
                 self.loops += 1;
+                self.count_unreachable_loop();
             }
             Nesting::End if self.skipped > 0 => self.skipped -= 1,
             Nesting::End => self.end()?,
@@ -837,7 +839,7 @@ impl<A: Assembler> Function<'_, A> {
 
     /// Runs code that calls the runtime when the condition holds, with what is
     /// in registers saved around it.
-    fn when(&mut self, cc: IntCc, make: impl FnOnce(&mut Self)) {
+    pub(super) fn when(&mut self, cc: IntCc, make: impl FnOnce(&mut Self)) {
         let over = self.masm.label();
         self.masm.jump_if(Condition::Is(cc.not()), over);
         let destroyed = self.cached & (A::CALLER_SAVED | A::VECTORS);

@@ -316,7 +316,7 @@ impl<A: Assembler> Function<'_, A> {
 
     pub(super) fn load_vector(&mut self, memarg: &MemArg, repr: Representation) -> Step {
         let index = self.pop();
-        let bytes = super::bytes_of(repr);
+        let bytes = repr.bytes();
         let Some(address) = self.address(memarg, index, bytes)? else {
             return Ok(());
         };
@@ -356,7 +356,7 @@ impl<A: Assembler> Function<'_, A> {
     pub(super) fn store_vector(&mut self, memarg: &MemArg, repr: Representation) -> Step {
         let value = self.pop_reg();
         let index = self.pop();
-        let bytes = super::bytes_of(repr);
+        let bytes = repr.bytes();
         let Some(address) = self.address(memarg, index, bytes)? else {
             return Ok(());
         };

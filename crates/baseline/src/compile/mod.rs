@@ -30,6 +30,7 @@ mod atomic;
 mod call;
 mod control;
 mod memory;
+mod profile;
 mod simd;
 mod skip;
 mod state;
@@ -51,6 +52,7 @@ use crate::masm::{Assembler, Condition, Frame, Label, Reach, Size};
 use crate::reg::Reg;
 use control::{Block, State};
 use memory::MemoryFacts;
+use profile::Counting;
 
 /// Entries at the top of the stack that may be elsewhere than at home.
 pub(crate) const UNSETTLED: usize = 48;
@@ -133,6 +135,8 @@ enum Exit {
     Scratch,
     /// To a function of the batch.
     Direct(tepui_module::DefinedFuncIndex),
+    /// From a hot loop to an entry at it, with the buffer in the scratch register.
+    HotLoop,
 }
 
 /// What compilations use one after another, because it owns memory.
@@ -214,6 +218,7 @@ pub(crate) struct Function<'a, A> {
     relocations: Vec<Relocation>,
     /// Where the code of each instruction begins, when somebody wants to look.
     listing: Option<Vec<(u32, u32)>>,
+    counting: Option<Counting>,
 }
 
 pub(crate) fn is_float(repr: Representation) -> bool {
@@ -221,16 +226,6 @@ pub(crate) fn is_float(repr: Representation) -> bool {
         repr,
         Representation::F32 | Representation::F64 | Representation::V128
     )
-}
-
-/// Bytes of a value, and of its home. Homes are packed: a deep stack takes no
-/// more of the frame than it must.
-pub(crate) const fn bytes_of(repr: Representation) -> u32 {
-    match repr {
-        Representation::I32 | Representation::F32 => 4,
-        Representation::I64 | Representation::Pointer | Representation::F64 => 8,
-        Representation::V128 => 16,
-    }
 }
 
 pub(crate) fn size_of(repr: Representation) -> Size {
@@ -337,6 +332,7 @@ fn run<A: Assembler>(
         exits: Vec::new(),
         relocations: Vec::new(),
         listing: listing.is_some().then(Vec::new),
+        counting: tunables.profile.then(Counting::default),
     };
     function.stack.clear();
     function.locals.clear();
@@ -392,6 +388,7 @@ impl<'a, A: Assembler> Function<'a, A> {
         let mut reader = body.get_binary_reader_for_operators()?;
         // What happens at the entry happens at the first instruction.
         self.position = reader.original_position() as u32;
+        self.count_entry();
         self.check_meters();
 
         let end = usize::try_from(reader.range().end).unwrap_or(usize::MAX);
@@ -478,12 +475,7 @@ impl<'a, A: Assembler> Function<'a, A> {
     /// Bytes from the frame pointer down to the home of a value that lies above
     /// what ends after `end` bytes.
     pub(super) fn home_above(end: u32, repr: Representation) -> u32 {
-        let bytes = bytes_of(repr);
-        if A::ALIGNED_HOMES {
-            (end + bytes).next_multiple_of(bytes)
-        } else {
-            end + bytes
-        }
+        A::HOMES.next(end, repr)
     }
 
     fn declare_local(&mut self, repr: Representation) {
@@ -536,6 +528,10 @@ impl<'a, A: Assembler> Function<'a, A> {
                         target,
                     });
                 }
+                Exit::HotLoop => {
+                    self.pass_buffer();
+                    self.masm.tail_to_scratch(&frame);
+                }
             }
         }
         self.masm.emit_stubs();
@@ -586,6 +582,7 @@ impl<'a, A: Assembler> Function<'a, A> {
                 traps,
                 positions,
                 frame_bytes: frame.bytes,
+                profile: self.counting.take().map(Counting::into_metadata),
             },
         }))
     }

@@ -3,7 +3,7 @@
 
 use tepui_abi::convention::Representation;
 
-use super::{Entry, Function, Held, Owner, Place, bytes_of, is_float, size_of};
+use super::{Entry, Function, Held, Owner, Place, is_float, size_of};
 use crate::masm::{Assembler, Mem, Size, Src};
 use crate::reg::{Reg, each};
 
@@ -151,7 +151,7 @@ impl<A: Assembler> Function<'_, A> {
 
     pub(super) fn load_home(&mut self, repr: Representation, dst: Reg, mem: Mem) {
         if is_float(repr) {
-            self.masm.load_vector(bytes_of(repr), dst, mem);
+            self.masm.load_vector(repr.bytes(), dst, mem);
         } else {
             self.masm.load(size_of(repr), dst, mem);
         }
@@ -159,7 +159,7 @@ impl<A: Assembler> Function<'_, A> {
 
     pub(super) fn store_home(&mut self, repr: Representation, src: Reg, mem: Mem) {
         if is_float(repr) {
-            self.masm.store_vector(bytes_of(repr), src, mem);
+            self.masm.store_vector(repr.bytes(), src, mem);
         } else {
             self.masm.store(size_of(repr), src, mem);
         }
@@ -176,8 +176,8 @@ impl<A: Assembler> Function<'_, A> {
                     self.store_home(repr, reg, mem);
                 }
             }
-            Place::Const(bits) if bytes_of(repr) == 4 || bits as i32 as i64 as u64 == bits => {
-                let size = if bytes_of(repr) == 4 {
+            Place::Const(bits) if repr.bytes() == 4 || bits as i32 as i64 as u64 == bits => {
+                let size = if repr.bytes() == 4 {
                     Size::S32
                 } else {
                     Size::S64

@@ -10,7 +10,7 @@ use wasmparser::{
 };
 
 use super::call::CallKind;
-use super::{Entry, Function, Place, Step, Stop, bytes_of, is_float, size_of};
+use super::{Entry, Function, Place, Step, Stop, is_float, size_of};
 use crate::masm::{
     Alu, Assembler, Condition, Conversion, Division, FloatBinary, FloatCc, IntCc, Mem, Rmw,
     Rounding, Shift, Size,
@@ -337,7 +337,7 @@ impl<A: Assembler> Function<'_, A> {
         let reg = if is_float(repr) {
             let dst = self.make_own(a, repr);
             self.masm
-                .vector_move_unless(condition, bytes_of(repr), dst, b.reg);
+                .vector_move_unless(condition, repr.bytes(), dst, b.reg);
             dst
         } else {
             let dst = self.make_own(b, repr);

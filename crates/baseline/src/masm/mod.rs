@@ -42,6 +42,7 @@ mod operand;
 mod vector;
 
 use tepui_abi::metadata::TrapSite;
+use tepui_abi::profile::Homes;
 use tepui_abi::{RelocationKind, Trap};
 
 use crate::CpuFeatures;
@@ -158,7 +159,7 @@ pub(crate) trait Assembler: Numbers + Vectors + Default {
     /// How direct calls are relocated.
     const CALL_RELOCATION: RelocationKind;
     /// Whether values in the frame are aligned to their size.
-    const ALIGNED_HOMES: bool;
+    const HOMES: Homes;
 
     /// Holds the context, once [`Frame::saved`] has it.
     const CONTEXT: Reg;
@@ -401,6 +402,11 @@ pub(crate) trait Numbers {
     /// Adds to a number of 64 bits in memory, whose address may be in any
     /// scratch register but the second.
     fn add_to_mem(&mut self, mem: Mem, value: u64);
+
+    /// Adds a constant below 4096 to a number of 32 bits in memory, or takes it away.
+    /// The flags are then those of comparing what was there with the constant, if it
+    /// was taken away.
+    fn alu_mem(&mut self, op: Alu, mem: Mem, value: u32);
 
     fn clz(&mut self, size: Size, dst: Reg, a: Reg);
 

@@ -14,7 +14,8 @@ mod scalar;
 mod simd;
 
 use tepui_abi::metadata::SourcePosition;
-use tepui_abi::{RelocationKind, Trap};
+use tepui_abi::profile::Homes;
+use tepui_abi::{Architecture, RelocationKind, Trap};
 
 use crate::CpuFeatures;
 use crate::masm::{
@@ -124,7 +125,7 @@ impl Masm {
 impl Assembler for Masm {
     const GREATEST_CODE: u32 = 1 << 28;
     const CALL_RELOCATION: RelocationKind = RelocationKind::X86PcRelative4;
-    const ALIGNED_HOMES: bool = false;
+    const HOMES: Homes = Homes::of(Architecture::X86_64);
 
     const CONTEXT: Reg = R14;
     const MEMORY_BASE: Reg = R15;

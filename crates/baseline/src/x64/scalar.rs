@@ -510,6 +510,14 @@ impl Numbers for Masm {
         }
     }
 
+    fn alu_mem(&mut self, op: Alu, mem: Mem, value: u32) {
+        let op = match op {
+            Alu::Sub => 5,
+            _ => 0,
+        };
+        self.alu_imm(op, false, mem, value as i32);
+    }
+
     fn clz(&mut self, size: Size, dst: Reg, a: Reg) {
         let wide = size.is_64();
         if self.cpu.lzcnt {

@@ -12,7 +12,7 @@ use cranelift_codegen::ir::{
 };
 use tepui_abi::Trap;
 use tepui_abi::convention::Location;
-use tepui_abi::metadata::OSR_SLOT_BYTES;
+use tepui_abi::profile::OSR_SLOT_BYTES;
 use tepui_module::BlockType;
 use wasmparser::Operator;
 

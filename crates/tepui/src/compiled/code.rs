@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use tepui_abi::Trap;
+use tepui_abi::{Trap, Tunables};
 use tepui_image::CodeImage;
 #[cfg(feature = "interpreter")]
 use tepui_module::DefinedFuncIndex;
@@ -12,8 +12,9 @@ use tepui_native::code::{CodeAllocation, find_code};
 use tepui_native::slots::SlotTable;
 use tepui_native::stubs;
 
+use super::profile::Profiles;
 use crate::backtrace::FrameInfo;
-use crate::engine::Engine;
+use crate::engine::{Engine, Variant};
 use crate::module::ModuleInner;
 use crate::{Error, Result};
 
@@ -26,6 +27,9 @@ pub(crate) struct Compiled {
     batches: Mutex<Vec<Arc<CodeBatch>>>,
     slots: SlotTable,
     module: Weak<ModuleInner>,
+    variant: Variant,
+    /// Where the code counts, if it does.
+    profiles: Option<Profiles>,
 }
 
 /// Code that was published at once, with its tables. The address table leads
@@ -43,7 +47,8 @@ fn no_code() -> *const u8 {
 }
 
 impl Compiled {
-    /// The slots of the functions of `module`, none of which has code.
+    /// The slots of the functions of `module`, none of which has code. It will be made
+    /// under these tunables.
     ///
     /// # Errors
     ///
@@ -52,8 +57,16 @@ impl Compiled {
         engine: &Engine,
         module: Weak<ModuleInner>,
         functions: u32,
+        tunables: &Tunables,
     ) -> Result<Compiled> {
+        let variant = match tunables.memory_reservation {
+            0 => Variant::Checked,
+            _ => Variant::Guarded,
+        };
+        let profiling = engine.config().profiling.clone();
         Ok(Compiled {
+            variant,
+            profiles: profiling.map(|profiling| Profiles::new(profiling, functions)),
             batches: Mutex::new(Vec::new()),
             slots: SlotTable::new(engine.compilers().code_region()?, functions, no_code())
                 .map_err(no_memory)?,
@@ -69,6 +82,44 @@ impl Compiled {
     ///
     /// When memory for code cannot be had.
     pub(crate) fn publish(&self, engine: &Engine, text: &[u8], image: CodeImage) -> Result<()> {
+        if let Some(profiles) = &self.profiles {
+            // Before anybody can count there.
+            profiles.add(&image);
+        }
+        let batch = self.place(engine, text, image)?;
+        if let Some(allocation) = &batch.allocation {
+            for record in batch.image.functions() {
+                let entry = allocation.base().wrapping_add(record.start as usize);
+                self.slots.store(record.function.as_u32(), entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the code of one function into executable memory and gives its address,
+    /// which no slot leads to.
+    ///
+    /// # Errors
+    ///
+    /// When memory for code cannot be had, or there is no code.
+    pub(crate) fn publish_entry(
+        &self,
+        engine: &Engine,
+        text: &[u8],
+        image: CodeImage,
+    ) -> Result<*const u8> {
+        let batch = self.place(engine, text, image)?;
+        let start = batch.image.functions().first();
+        let entry = start.zip(batch.allocation.as_ref()).map(|(start, code)| {
+            let base: *const u8 = code.base();
+            base.wrapping_add(start.start as usize)
+        });
+        entry.ok_or_else(|| Error::msg("there is no code to enter"))
+    }
+
+    /// Copies `text` into executable memory, where addresses lead to the tables in
+    /// `image`.
+    fn place(&self, engine: &Engine, text: &[u8], image: CodeImage) -> Result<Arc<CodeBatch>> {
         let text_bytes = text.len();
         let allocation = if text_bytes == 0 {
             None
@@ -98,12 +149,18 @@ impl Compiled {
         self.batches().push(batch.clone());
         if let Some(allocation) = &batch.allocation {
             allocation.register(Arc::as_ptr(&batch).cast());
-            for record in batch.image.functions() {
-                let entry = allocation.base().wrapping_add(record.start as usize);
-                self.slots.store(record.function.as_u32(), entry);
-            }
         }
-        Ok(())
+        Ok(batch)
+    }
+
+    /// For which style of memory access the code is.
+    pub(crate) fn variant(&self) -> Variant {
+        self.variant
+    }
+
+    /// Where the code counts, if it does.
+    pub(crate) fn profiles(&self) -> Option<&Profiles> {
+        self.profiles.as_ref()
     }
 
     fn batches(&self) -> MutexGuard<'_, Vec<Arc<CodeBatch>>> {

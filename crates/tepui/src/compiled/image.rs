@@ -2,12 +2,12 @@
 //!
 //! This file holds unsafe code: images contain machine code.
 
-use std::borrow::Cow;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use tepui_abi::Plan;
-use tepui_image::CodeImage;
+use tepui_image::{CodeImage, ImageParts};
 use tepui_module::{DefinedFuncIndex, Module as Decoded};
 
 use super::compile::Work;
@@ -24,7 +24,7 @@ impl Engine {
     ///
     /// As for [`Module::new`].
     pub fn precompile_module(&self, bytes: &[u8]) -> Result<Vec<u8>> {
-        Module::precompile(self, bytes, None)
+        Module::precompile(self, to_binary(bytes)?.into_owned(), None, to_vec)
     }
 
     /// [`Engine::precompile_module`] with an authentication tag under `key`,
@@ -34,12 +34,48 @@ impl Engine {
     ///
     /// As for [`Module::new`].
     pub fn precompile_module_authenticated(&self, bytes: &[u8], key: &[u8; 32]) -> Result<Vec<u8>> {
-        Module::precompile(self, bytes, Some(key))
+        Module::precompile(self, to_binary(bytes)?.into_owned(), Some(key), to_vec)
+    }
+
+    /// Compiles `bytes`, a module in the binary format, and writes the image to
+    /// `out`, with an authentication tag if there is a key. Takes less memory and time
+    /// than [`Engine::precompile_module`], which gives all of the image at once.
+    ///
+    /// Nothing is written before everything is compiled.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::new`], and when `out` does not take the image.
+    pub fn precompile_module_to(
+        &self,
+        bytes: Vec<u8>,
+        key: Option<&[u8; 32]>,
+        out: &mut dyn Write,
+    ) -> Result<()> {
+        Module::precompile(self, bytes, key, |image| {
+            image.parts().try_for_each(|part| out.write_all(part))
+        })?
+        .map_err(|error| Error::new(error).context("cannot write the image"))
     }
 }
 
+/// All of an image at once.
+fn to_vec(image: &ImageParts<'_>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(image.len());
+    for part in image.parts() {
+        bytes.extend_from_slice(part);
+    }
+    bytes
+}
+
 impl ModuleInner {
-    fn write_image(&self, image: &CodeImage, key: Option<&[u8; 32]>) -> Result<Vec<u8>> {
+    /// Makes the image of this code and hands it to `take`.
+    fn with_image<R>(
+        &self,
+        image: &CodeImage,
+        key: Option<&[u8; 32]>,
+        take: impl FnOnce(&ImageParts<'_>) -> R,
+    ) -> Result<R> {
         let compiler = self.engine().image_compiler()?;
         let contents = tepui_image::ImageContents {
             target: compiler.target(),
@@ -51,7 +87,7 @@ impl ModuleInner {
                 code: image,
             }],
         };
-        Ok(tepui_image::write(&contents, key)?)
+        Ok(take(&tepui_image::assemble(&contents, key)?))
     }
 }
 
@@ -86,18 +122,18 @@ impl Module {
             .compiled()
             .and_then(|compiled| compiled.to_image())
             .ok_or_else(|| Error::msg("the code of the module is not of one compilation"))?;
-        self.inner().write_image(&image, key)
+        self.inner().with_image(&image, key, to_vec)
     }
 
     /// Compiles a module to an image without making its code ready to run, so
-    /// that it may be for another machine.
-    pub(crate) fn precompile(
+    /// that it may be for another machine. `bytes` are in the binary format.
+    fn precompile<R>(
         engine: &Engine,
-        bytes: &[u8],
+        bytes: Vec<u8>,
         key: Option<&[u8; 32]>,
-    ) -> Result<Vec<u8>> {
+        take: impl FnOnce(&ImageParts<'_>) -> R,
+    ) -> Result<R> {
         let compiler = engine.image_compiler()?;
-        let bytes = to_binary(bytes)?.into_owned();
         let (module, summaries) = decode(engine, &bytes)?;
         let module = Module::assemble(engine, bytes, module, Some(summaries));
         let inner = module.inner();
@@ -105,7 +141,7 @@ impl Module {
         let functions = inner.functions();
         let work = Work::new(functions.len());
         let image = inner.compile(compiler, &plan, &functions, &work)?;
-        inner.write_image(&image, key)
+        inner.with_image(&image, key, take)
     }
 
     /// Whether `bytes` look like an image.
@@ -222,10 +258,10 @@ impl Module {
     }
 }
 
-/// The module without the custom sections of debug information that follow the
-/// code: often most of the file, and nothing that running it needs. Offsets of
-/// instructions stay as they are.
-fn without_debug_information(bytes: &[u8]) -> Cow<'_, [u8]> {
+/// The pieces of the module that are not custom sections of debug information behind
+/// the code: that is often most of the file, and nothing that running it needs. Offsets
+/// of instructions stay as they are.
+fn without_debug_information(bytes: &[u8]) -> Vec<&[u8]> {
     const HEADER: usize = 8;
     const CUSTOM: u8 = 0;
     const CODE: u8 = 10;
@@ -236,7 +272,7 @@ fn without_debug_information(bytes: &[u8]) -> Cow<'_, [u8]> {
     while let Some(&id) = bytes.get(position) {
         // The module was decoded: sections are whole, sizes are numbers.
         let Some((size, content)) = leb128(bytes, position + 1) else {
-            return Cow::Borrowed(bytes);
+            return vec![bytes];
         };
         let end = content + size;
         after_code |= id == CODE;
@@ -245,16 +281,13 @@ fn without_debug_information(bytes: &[u8]) -> Cow<'_, [u8]> {
                 .and_then(|(length, name)| bytes.get(name..name + length))
                 .is_some_and(|name| name.starts_with(b".debug_"));
         if after_code && is_debug {
-            kept.extend_from_slice(&bytes[copied..position]);
+            kept.push(&bytes[copied..position]);
             copied = end;
         }
         position = end;
     }
-    if copied == 0 {
-        return Cow::Borrowed(bytes);
-    }
-    kept.extend_from_slice(&bytes[copied..]);
-    Cow::Owned(kept)
+    kept.push(&bytes[copied..]);
+    kept
 }
 
 /// An unsigned 32-bit number in LEB128, and the position after it.
@@ -297,13 +330,15 @@ mod tests {
         ]
         .concat();
         let without = [start.clone(), custom("producers", b"\0")].concat();
-        assert_eq!(*without_debug_information(&with), without);
-        assert!(matches!(
-            without_debug_information(&without),
-            Cow::Borrowed(_)
-        ));
+        assert_eq!(without_debug_information(&with).concat(), without);
+        assert_eq!(without_debug_information(&without), [&without]);
         let engine = Engine::default();
         let image = Module::new(&engine, &with).unwrap().serialize().unwrap();
+        let mut written = Vec::new();
+        engine
+            .precompile_module_to(with, None, &mut written)
+            .unwrap();
+        assert!(written == image);
         // SAFETY: made just now.
         let loaded = unsafe { Module::deserialize(&engine, image) }.unwrap();
         assert_eq!(loaded.binary(), without);

@@ -10,6 +10,7 @@ pub(crate) mod compilers;
 #[cfg(feature = "interpreter")]
 pub(crate) mod crossing;
 pub(crate) mod image;
+pub(crate) mod profile;
 
 use tepui_native::signals;
 

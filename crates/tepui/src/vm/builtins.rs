@@ -416,6 +416,48 @@ mod body {
         let [a, b, c] = [a, b, c].map(f64::from_bits);
         Ok(fma64(a, b, c).to_bits())
     }
+
+    #[cfg(feature = "compiler")]
+    pub(super) fn hot_function(mut call: Call, function: u32) -> Result<()> {
+        let instance = call.instance();
+        if let Some(compiled) = instance.code().compiled() {
+            let plan = instance.code().plan();
+            compiled.hot_function(instance.inner(), plan, function.into());
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "compiler")]
+    pub(super) fn hot_loop(mut call: Call, function: u32, index: u32) -> Result<u64> {
+        let instance = call.instance();
+        let plan = instance.code().plan();
+        let exit = instance
+            .code()
+            .compiled()
+            .and_then(|compiled| compiled.hot_loop(instance.inner(), plan, function.into(), index));
+        let Some(exit) = exit else {
+            return Ok(0);
+        };
+        let store = call.store();
+        let vm = store.vm().as_ptr();
+        // SAFETY: the store context lives as long as the store. Only code that counts
+        // calls this, from the loop that it names, and the stub has noted its frame.
+        unsafe {
+            exit.fill(&mut store.osr_buffer, (*vm).exit_fp);
+            (*vm).tail_code = exit.entry;
+        }
+        Ok(store.osr_buffer.as_ptr().expose_provenance() as u64)
+    }
+
+    #[cfg(not(feature = "compiler"))]
+    pub(super) fn hot_function(_call: Call, _function: u32) -> Result<()> {
+        Ok(())
+    }
+
+    #[cfg(not(feature = "compiler"))]
+    pub(super) fn hot_loop(_call: Call, _function: u32, _index: u32) -> Result<u64> {
+        Ok(0)
+    }
 }
 
 macro_rules! wrap {

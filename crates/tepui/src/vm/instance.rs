@@ -108,6 +108,10 @@ impl VmInstance {
             this.write(layout.store_context(), store_context.as_ptr());
             #[cfg(feature = "compiler")]
             this.write(layout.builtins(), super::builtins::table());
+            #[cfg(feature = "compiler")]
+            if layout.shape().profile {
+                this.write(layout.profiles(), this.code.profiles());
+            }
             this.write(layout.type_ids(), module.inner().type_ids().as_ptr());
             this.write(layout.stub_base(), stub_base);
             this.write(layout.epoch(), module.engine().epoch_counter());
