@@ -72,35 +72,32 @@ impl StoreLayout {
         self.pointers_start() + 2 * self.pointer
     }
 
-    /// The frame pointer of the Wasm frame that last left for the host.
+    /// The frame pointer of the stub through which the guest last left for the
+    /// host. There lies the frame pointer of the guest's frame, and a pointer
+    /// above it the return address into the guest.
     pub const fn exit_fp(&self) -> u32 {
         self.pointers_start() + 3 * self.pointer
-    }
-
-    /// The return address into the Wasm frame that last left for the host.
-    pub const fn exit_pc(&self) -> u32 {
-        self.pointers_start() + 4 * self.pointer
     }
 
     /// The code that *leave* jumps to for a tail call, and code that leaves a
     /// [hot loop](crate::profile).
     pub const fn tail_code(&self) -> u32 {
-        self.pointers_start() + 5 * self.pointer
+        self.pointers_start() + 4 * self.pointer
     }
 
     /// The callee context of that tail call.
     pub const fn tail_context(&self) -> u32 {
-        self.pointers_start() + 6 * self.pointer
+        self.pointers_start() + 5 * self.pointer
     }
 
     /// The runtime's store, opaque to generated code.
     pub const fn store(&self) -> u32 {
-        self.pointers_start() + 7 * self.pointer
+        self.pointers_start() + 6 * self.pointer
     }
 
     /// Bytes in a store context.
     pub const fn size(&self) -> u32 {
-        align(self.pointers_start() + 8 * self.pointer, 16)
+        align(self.pointers_start() + 7 * self.pointer, 16)
     }
 }
 

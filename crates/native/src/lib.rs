@@ -29,8 +29,8 @@
 //!    answers "tail call", and the stub jumps there with all registers as they
 //!    were.
 //! 3. Code calls a host function: a *leave* stub writes the parameter registers
-//!    to an image on the stack, notes where the guest left off (`exit_pc`,
-//!    `exit_fp`), and calls Rust. The host may call [`stubs::call`] again; the
+//!    to an image on the stack, notes where the guest left off (`exit_fp`),
+//!    and calls Rust. The host may call [`stubs::call`] again; the
 //!    new *enter* frame keeps the older exit values, so that the activations of
 //!    the guest form a chain ([`walk::Activations`]).
 //! 4. Code calls a builtin: a stub made by [`builtin_stub!`](crate::builtin_stub)
@@ -59,7 +59,7 @@
 //! *enter*: the fiber's first frame calls [`stubs::call`] on the new stack, and
 //! a switch swaps the stack pointer, the callee-saved registers, the store
 //! context's `stack` and `stack_limit`, and the thread's current store context
-//! ([`signals::set_current`]). `entry_sp`, `exit_fp` and `exit_pc` need no swap,
+//! ([`signals::set_current`]). `entry_sp` and `exit_fp` need no swap,
 //! because *enter* frames keep the older ones on the stack they belong to, as
 //! long as a store runs one chain of calls at a time.
 

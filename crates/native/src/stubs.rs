@@ -19,7 +19,7 @@
 //! # Enter
 //!
 //! [`enter`] saves the host's callee-saved registers, keeps the store context's
-//! `entry_sp`, `exit_fp` and `exit_pc` in its frame (an
+//! `entry_sp` and `exit_fp` in its frame (an
 //! [`EntryFrame`](crate::walk::EntryFrame)) and **puts them back when it ends**,
 //! in either way; it stores its stack pointer in `entry_sp`, loads the
 //! parameter registers and calls. The image then holds the results. The
@@ -32,7 +32,9 @@
 //! context names, `extern "C" fn(callee, caller, image, slot) -> LeaveStatus`
 //! (`slot` is 0). [`leave_slot`] is what a slot holds before its function has
 //! code: it calls the first word of the builtin table with the address of the
-//! slot. Both note where the guest left off first. Then, by status:
+//! slot. Both note first where the guest left off: their own frame pointer, at
+//! which the guest's and the return address lie, becomes `exit_fp`. Then, by
+//! status:
 //!
 //! * `Return`: load the result registers from the image and return;
 //! * `Unwind`: [`unwind`];
@@ -45,8 +47,8 @@
 //! eight float parameters and at most one result, none of them a vector, need no
 //! image: it calls `extern "C" fn(callee, caller, parameters…) -> result`.
 //!
-//! The `_few` variants move at most three results of each class, and
-//! `leave_few` at most three vector parameters.
+//! Most host functions use few registers: [`leave_for`] chooses a variant of
+//! [`leave`] that leaves out most of the others.
 //!
 //! The `_integers` variants neither load nor store vector registers, except
 //! that a tail call always loads them: whoever answers `TailCall` fills the
@@ -61,8 +63,8 @@ use crate::signals;
 
 pub use crate::arch::{
     enter, enter_few, enter_few_integers, enter_few_results, enter_integers,
-    enter_vector_parameters, leave, leave_direct, leave_few, leave_few_integers, leave_integers,
-    leave_slot, leave_slot_integers, unwind,
+    enter_vector_parameters, leave, leave_direct, leave_integers, leave_slot, leave_slot_integers,
+    unwind,
 };
 
 /// How a guest came back to the host.
@@ -92,6 +94,23 @@ pub enum RegisterClasses {
     VectorParameters,
     /// Some need vector (or float) registers.
     All,
+}
+
+/// How many registers of each class the parameters or the results of a
+/// signature take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegisterCounts {
+    /// Integer registers.
+    pub integers: usize,
+    /// Vector registers, and those of floats.
+    pub vectors: usize,
+}
+
+/// The *leave* stub for a host function that is a [`LeaveFn`] and whose
+/// parameters and results take so many registers: [`leave`], or a variant of it
+/// that does not move what this signature does not use.
+pub fn leave_for(parameters: RegisterCounts, results: RegisterCounts) -> unsafe extern "C" fn() {
+    crate::arch::leave_for(parameters, results)
 }
 
 /// The type of [`enter`].

@@ -106,10 +106,8 @@ impl Iterator for Frames<'_> {
 pub struct EntryFrame {
     /// `entry_sp` before, of the next older *enter* frame; 0 for none.
     pub entry_sp: usize,
-    /// `exit_fp` before.
+    /// `exit_fp` before; 0 for none.
     pub exit_fp: usize,
-    /// `exit_pc` before.
-    pub exit_pc: usize,
     /// The store context.
     pub store_context: *mut u8,
     /// The register image that results go to.
@@ -170,15 +168,15 @@ impl Activations {
     /// The store context is valid, and the guest does not run while the
     /// activations are used.
     pub unsafe fn new(store_context: *const u8) -> Activations {
-        let word = |offset: u32| {
-            // SAFETY: the store context is valid.
-            unsafe { store_context.add(offset as usize).cast::<usize>().read() }
-        };
+        // SAFETY: the store context is valid; no code runs, so the stub that
+        // was left through has not returned.
+        let (pc, fp) = unsafe { left_at(word(store_context, STORE.exit_fp())) };
         Activations {
-            pc: word(STORE.exit_pc()),
-            fp: word(STORE.exit_fp()),
+            pc,
+            fp,
             exact: false,
-            entry_sp: word(STORE.entry_sp()),
+            // SAFETY: as above.
+            entry_sp: unsafe { word(store_context, STORE.entry_sp()) },
         }
     }
 
@@ -193,10 +191,36 @@ impl Activations {
             pc,
             fp,
             exact: true,
-            // SAFETY: the caller's.
-            ..unsafe { Activations::new(store_context) }
+            // SAFETY: the store context is valid.
+            entry_sp: unsafe { word(store_context, STORE.entry_sp()) },
         }
     }
+}
+
+/// A word of a store context.
+///
+/// # Safety
+///
+/// The store context is valid, and has a word at this offset.
+unsafe fn word(store_context: *const u8, offset: u32) -> usize {
+    // SAFETY: the caller's.
+    unsafe { store_context.add(offset as usize).cast::<usize>().read() }
+}
+
+/// Where the guest left off, and its frame pointer, from the frame pointer of
+/// the stub through which it left; zeros from 0.
+///
+/// # Safety
+///
+/// `exit_fp` is 0, or the stub has not returned.
+unsafe fn left_at(exit_fp: usize) -> (usize, usize) {
+    if exit_fp == 0 {
+        return (0, 0);
+    }
+    // SAFETY: every stub that notes where a guest leaves begins with a frame:
+    // the guest's frame pointer, and above it the return address.
+    let [fp, pc] = unsafe { (exit_fp as *const [usize; 2]).read() };
+    (pc, fp)
 }
 
 impl Iterator for Activations {
@@ -215,8 +239,8 @@ impl Iterator for Activations {
         // SAFETY: `entry_sp` is of an *enter* frame that has not returned, as
         // the guest of the caller's store context is inside of it.
         let frame = unsafe { (self.entry_sp as *const EntryFrame).read() };
-        self.pc = frame.exit_pc;
-        self.fp = frame.exit_fp;
+        // SAFETY: the guest that *enter* was called under is still where it left.
+        (self.pc, self.fp) = unsafe { left_at(frame.exit_fp) };
         self.exact = false;
         self.entry_sp = frame.entry_sp;
         Some(activation)

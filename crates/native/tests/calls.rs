@@ -16,8 +16,8 @@ use common::{Fixture, HEADER, OTHER_CODE, Owner, REPORTED, STORE, guest, publish
 use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_native::code::CodeRegion;
 use tepui_native::stubs::{
-    EnterStatus, LeaveFrame, RegisterClasses, leave, leave_integers, leave_slot,
-    leave_slot_integers,
+    EnterStatus, LeaveFrame, RegisterClasses, RegisterCounts, leave, leave_for, leave_integers,
+    leave_slot, leave_slot_integers,
 };
 use tepui_native::walk::Activations;
 
@@ -510,6 +510,54 @@ fn builtins_return_or_unwind() {
     fixture.assert_idle();
     *fixture.store.at(STORE.pending()) = 0;
     assert_eq!(fixture.call_integers(code.base(), &[5, 0, 0, 0]), Some(82));
+}
+
+/// Each variant of *leave* moves at least what it was asked for.
+#[test]
+fn leave_moves_what_a_signature_uses() {
+    let region = region();
+    let inner = publish(&region, guest::CALL_IMPORT, std::ptr::null());
+    let outer = publish(&region, guest::NEST, std::ptr::null());
+    let counts = |integers: &[usize], vectors: &[usize]| -> Vec<RegisterCounts> {
+        integers
+            .iter()
+            .flat_map(|&integers| {
+                vectors
+                    .iter()
+                    .map(move |&vectors| RegisterCounts { integers, vectors })
+            })
+            .collect()
+    };
+    for parameters in counts(&[0, 1, 4], &[0, 1, 3, 4, 8]) {
+        for results in counts(&[0, 1, 3, 4, result_integers()], &[0, 1, 3, 4, 8]) {
+            let mut fixture = Fixture::new();
+            fixture.import(leave_for(parameters, results), host_results);
+            fixture.instance.0[OTHER_CODE / 8] = inner.base() as usize;
+            let sent = full_image();
+            let mut image = sent;
+            let status = fixture.call(outer.base(), &mut image, RegisterClasses::All);
+            assert_eq!(status, EnterStatus::Returned);
+            let (_, caller, seen, _) = SEEN.take().pop().expect("the host was called");
+            assert_eq!(caller, fixture.instance_context() as usize);
+            let what = format!("{parameters:?} -> {results:?}");
+            let given = parameters.integers;
+            assert_eq!(seen.integers[..given], sent.integers[..given], "{what}");
+            let given = parameters.vectors;
+            assert_eq!(seen.vectors[..given], sent.vectors[..given], "{what}");
+            for index in 0..results.integers {
+                let expected = 0xc3c3_0000 + index as u64;
+                assert_eq!(image.integers[index], expected, "{what}");
+            }
+            for index in 0..results.vectors {
+                let expected = (0xd4d4 << 100) + index as u128;
+                assert_eq!(image.vectors[index], expected, "{what}");
+            }
+            let exits = EXITS.take();
+            assert_eq!(exits.len(), 1, "{what}");
+            assert_eq!(exits[0].len(), 2, "{what}");
+            fixture.assert_idle();
+        }
+    }
 }
 
 /// What the runtime does on the first call of a function: finds out which one

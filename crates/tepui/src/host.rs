@@ -13,9 +13,7 @@ use tepui_abi::convention::{self, Location, Representation};
 #[cfg(feature = "compiler")]
 use tepui_abi::image::{LeaveStatus, RegisterImage};
 #[cfg(feature = "compiler")]
-use tepui_native::stubs::{
-    RegisterClasses, leave, leave_direct, leave_few, leave_few_integers, leave_integers,
-};
+use tepui_native::stubs::{RegisterClasses, RegisterCounts, leave_direct, leave_for};
 
 use crate::panics;
 #[cfg(not(feature = "std"))]
@@ -76,7 +74,10 @@ impl HostFunc {
         #[cfg(feature = "compiler")]
         let leave = match entry {
             Entry::Direct(_) => leave_direct as *const u8,
-            Entry::Image(_) => leave_for(&ty),
+            Entry::Image(_) => {
+                let usage = Usage::of(&ty);
+                leave_for(usage.parameters, usage.results) as *const u8
+            }
         };
         #[cfg(not(feature = "compiler"))]
         let (Entry, leave) = (entry, core::ptr::null());
@@ -153,9 +154,8 @@ impl HostFunc {
 /// Which registers a signature uses.
 #[cfg(feature = "compiler")]
 struct Usage {
-    vector_parameters: usize,
-    vector_results: usize,
-    integer_results: usize,
+    parameters: RegisterCounts,
+    results: RegisterCounts,
 }
 
 #[cfg(feature = "compiler")]
@@ -163,24 +163,26 @@ impl Usage {
     fn of(ty: &FuncType) -> Usage {
         let architecture = Target::host().architecture;
         let represent = |ty: &tepui_module::ValType| Representation::of(*ty);
-        let vectors = |locations: &[Location]| {
-            locations
-                .iter()
-                .filter(|location| matches!(location, Location::Vector(_) | Location::Float(_)))
-                .count()
+        let count = |locations: &[Location]| {
+            let mut counts = RegisterCounts {
+                integers: 0,
+                vectors: 0,
+            };
+            for location in locations {
+                match location {
+                    Location::Integer(_) => counts.integers += 1,
+                    Location::Vector(_) | Location::Float(_) => counts.vectors += 1,
+                    Location::Overflow(_) => {}
+                }
+            }
+            counts
         };
         ty.with_module_type(|ty| {
             let parameters = convention::parameters(architecture, ty.params.iter().map(represent));
             let results = convention::results(architecture, ty.results.iter().map(represent));
-            let vector_results = vectors(&results.locations);
             Usage {
-                vector_parameters: vectors(&parameters.locations),
-                vector_results,
-                integer_results: results
-                    .locations
-                    .iter()
-                    .filter(|location| matches!(location, Location::Integer(_)))
-                    .count(),
+                parameters: count(&parameters.locations),
+                results: count(&results.locations),
             }
         })
     }
@@ -189,11 +191,14 @@ impl Usage {
 /// Which registers *enter* has to move for a function of this type.
 #[cfg(feature = "compiler")]
 pub(crate) fn register_classes(ty: &FuncType) -> RegisterClasses {
-    let usage = Usage::of(ty);
+    let Usage {
+        parameters,
+        results,
+    } = Usage::of(ty);
     classes(
-        usage.vector_parameters > 0,
-        usage.vector_results > 0,
-        usage.integer_results.max(usage.vector_results),
+        parameters.vectors > 0,
+        results.vectors > 0,
+        results.integers.max(results.vectors),
     )
 }
 
@@ -201,6 +206,8 @@ pub(crate) fn register_classes(ty: &FuncType) -> RegisterClasses {
 /// results, or not, and has so many results of one class.
 #[cfg(feature = "compiler")]
 pub(crate) const fn classes(parameters: bool, results: bool, count: usize) -> RegisterClasses {
+    /// How many results of a class the stubs for few move.
+    const FEW: usize = 3;
     match (parameters, results, count <= FEW) {
         (false, false, true) => RegisterClasses::FewIntegers,
         (false, false, false) => RegisterClasses::Integers,
@@ -208,29 +215,6 @@ pub(crate) const fn classes(parameters: bool, results: bool, count: usize) -> Re
         (true, false, true) => RegisterClasses::VectorParameters,
         (true, true, true) => RegisterClasses::Few,
         (_, _, false) => RegisterClasses::All,
-    }
-}
-
-/// How many values of a class the stubs for few move.
-#[cfg(feature = "compiler")]
-const FEW: usize = 3;
-
-/// The *leave* stub for a function of this type that reads an image.
-#[cfg(feature = "compiler")]
-fn leave_for(ty: &FuncType) -> *const u8 {
-    let usage = Usage::of(ty);
-    match register_classes(ty) {
-        RegisterClasses::FewIntegers => leave_few_integers as *const u8,
-        RegisterClasses::Integers => leave_integers as *const u8,
-        RegisterClasses::FewResults => leave_few as *const u8,
-        RegisterClasses::Few | RegisterClasses::VectorParameters
-            if usage.vector_parameters <= FEW =>
-        {
-            leave_few as *const u8
-        }
-        RegisterClasses::Few | RegisterClasses::VectorParameters | RegisterClasses::All => {
-            leave as *const u8
-        }
     }
 }
 

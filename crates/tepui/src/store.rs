@@ -189,7 +189,6 @@ impl StoreOpaque {
             stack,
             entry_sp: 0,
             exit_fp: 0,
-            exit_pc: 0,
             tail_code: core::ptr::null(),
             tail_context: core::ptr::null_mut(),
             store: core::ptr::null_mut(),

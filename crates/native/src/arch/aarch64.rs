@@ -14,7 +14,7 @@ use tepui_abi::image::{self, LeaveStatus, RegisterImage};
 use tepui_abi::layout::{ContextHeader, StoreLayout};
 use tepui_abi::slots::STUB_BYTES;
 
-use crate::stubs::{EnterStatus, LeaveFrame};
+use crate::stubs::{EnterStatus, LeaveFrame, RegisterCounts};
 use crate::walk::EntryFrame;
 
 const STORE: StoreLayout = StoreLayout::new(Target::host());
@@ -36,8 +36,8 @@ const _: () = {
     // Pairs are loaded and stored together.
     assert!(std::mem::offset_of!(EntryFrame, entry_sp) == 0);
     assert!(std::mem::offset_of!(EntryFrame, exit_fp) == 8);
-    assert!(std::mem::offset_of!(EntryFrame, exit_pc) == 16);
-    assert!(std::mem::offset_of!(EntryFrame, store_context) == 24);
+    assert!(std::mem::offset_of!(EntryFrame, store_context) == 16);
+    assert!(std::mem::offset_of!(EntryFrame, image) == 24);
     assert!(
         std::mem::offset_of!(LeaveFrame, callee_context)
             == std::mem::offset_of!(LeaveFrame, caller_context) + 8
@@ -80,10 +80,8 @@ macro_rules! define_enter {
                 "stp d14, d15, [sp, #({saved} + 128)]",
                 "ldr x9, [x4, #{entry_sp}]",
                 "ldr x10, [x4, #{exit_fp}]",
-                "ldr x11, [x4, #{exit_pc}]",
                 "stp x9, x10, [sp]",
-                "stp x11, x4, [sp, #16]",
-                "str x3, [sp, #{frame_image}]",
+                "stp x4, x3, [sp, #16]",
                 "mov x9, sp",
                 "str x9, [x4, #{entry_sp}]",
                 "mov x16, x0",
@@ -105,8 +103,7 @@ macro_rules! define_enter {
                 saved = const SAVED,
                 entry_sp = const STORE.entry_sp(),
                 exit_fp = const STORE.exit_fp(),
-                exit_pc = const STORE.exit_pc(),
-                frame_image = const std::mem::offset_of!(EntryFrame, image),
+                        frame_image = const std::mem::offset_of!(EntryFrame, image),
                 i0 = const image::integer(0),
                 i2 = const image::integer(2),
                 i4 = const image::integer(4),
@@ -151,10 +148,9 @@ define_enter! {
 unsafe extern "C" fn finish_enter() {
     naked_asm!(
         "ldp x9, x10, [sp]",
-        "ldp x11, x12, [sp, #16]",
+        "ldr x12, [sp, #16]",
         "str x9, [x12, #{entry_sp}]",
         "str x10, [x12, #{exit_fp}]",
-        "str x11, [x12, #{exit_pc}]",
         "ldp x19, x20, [sp, #{saved}]",
         "ldp x21, x22, [sp, #({saved} + 16)]",
         "ldp x23, x24, [sp, #({saved} + 32)]",
@@ -171,7 +167,6 @@ unsafe extern "C" fn finish_enter() {
         saved = const SAVED,
         entry_sp = const STORE.entry_sp(),
         exit_fp = const STORE.exit_fp(),
-        exit_pc = const STORE.exit_pc(),
     )
 }
 
@@ -224,9 +219,7 @@ macro_rules! define_leave {
                 "stp x3, x2, [sp, #{caller}]",
                 $($save,)*
                 "ldr x9, [x2, #{store}]",
-                "str x30, [x9, #{exit_pc}]",
-                "ldr x10, [x29]",
-                "str x10, [x9, #{exit_fp}]",
+                "str x29, [x9, #{exit_fp}]",
                 "mov x0, x2",
                 "mov x1, x3",
                 "mov x2, sp",
@@ -267,8 +260,7 @@ macro_rules! define_leave {
                 callee = const std::mem::offset_of!(LeaveFrame, callee_context),
                 store = const HEADER.store_context(),
                 exit_fp = const STORE.exit_fp(),
-                exit_pc = const STORE.exit_pc(),
-                tail_code = const STORE.tail_code(),
+                        tail_code = const STORE.tail_code(),
                 tail_context = const STORE.tail_context(),
                 tail_call = const LeaveStatus::TailCall as u32,
                 unwind = sym unwind,
@@ -330,6 +322,19 @@ define_leave! {
     operands { entry = const HEADER.host_entry(), }
 }
 
+/// The *leave* stub for a host function whose parameters and results take so
+/// many registers.
+pub(crate) fn leave_for(
+    parameters: RegisterCounts,
+    results: RegisterCounts,
+) -> unsafe extern "C" fn() {
+    if parameters.vectors == 0 && results.vectors == 0 {
+        leave_integers
+    } else {
+        leave
+    }
+}
+
 /// The entry of host functions whose parameters and result fit into registers
 /// under the host's C convention too: calls the function that the host context
 /// names, with the integers moved to where that convention has them. That
@@ -347,9 +352,7 @@ pub unsafe extern "C" fn leave_direct() {
         "mov x29, sp",
         "ldr x9, [x2, #{store}]",
         "str x9, [sp, #16]",
-        "str x30, [x9, #{exit_pc}]",
-        "ldr x10, [x29]",
-        "str x10, [x9, #{exit_fp}]",
+        "str x29, [x9, #{exit_fp}]",
         "mov x0, x2",
         "mov x1, x3",
         "mov x2, x4",
@@ -370,7 +373,6 @@ pub unsafe extern "C" fn leave_direct() {
         store = const HEADER.store_context(),
         entry = const HEADER.host_entry(),
         exit_fp = const STORE.exit_fp(),
-        exit_pc = const STORE.exit_pc(),
         pending = const STORE.pending(),
         unwind = sym unwind,
     )
@@ -469,9 +471,7 @@ macro_rules! builtin_stub {
                     "mov x29, sp",
                     "ldr x9, [x0, #{store}]",
                     "str x9, [sp, #16]",
-                    "ldr x10, [x29]",
-                    "str x30, [x9, #{exit_pc}]",
-                    "str x10, [x9, #{exit_fp}]",
+                    "str x29, [x9, #{exit_fp}]",
                     "bl {implementation}",
                     "ldr x9, [sp, #16]",
                     "ldr w10, [x9, #{pending}]",
@@ -484,8 +484,7 @@ macro_rules! builtin_stub {
                     store = const $crate::macro_support::ContextHeader::new(
                         $crate::macro_support::Target::host()
                     ).store_context(),
-                    exit_pc = const STORE.exit_pc(),
-                    exit_fp = const STORE.exit_fp(),
+                                exit_fp = const STORE.exit_fp(),
                     pending = const STORE.pending(),
                     implementation = sym $implementation,
                     unwind = sym $crate::macro_support::unwind,
@@ -572,5 +571,5 @@ pub(crate) unsafe fn synchronize_caches(start: *const u8, len: usize) {
 // next to nothing: the general ones serve.
 pub use {
     enter as enter_few, enter as enter_few_results, enter as enter_vector_parameters,
-    enter_integers as enter_few_integers, leave as leave_few, leave_integers as leave_few_integers,
+    enter_integers as enter_few_integers,
 };

@@ -6,7 +6,7 @@
 
 use tepui_abi::image::RegisterImage;
 
-use crate::stubs::EnterStatus;
+use crate::stubs::{EnterStatus, RegisterCounts};
 use crate::walk::EntryFrame;
 
 /// No frame is ever made.
@@ -62,7 +62,12 @@ macro_rules! never_called {
     };
 }
 
-never_called!(leave leave_direct leave_few leave_few_integers leave_integers leave_slot leave_slot_integers);
+never_called!(leave leave_direct leave_integers leave_slot leave_slot_integers);
+
+/// A stub that is never called.
+pub(crate) fn leave_for(_: RegisterCounts, _: RegisterCounts) -> unsafe extern "C" fn() {
+    leave
+}
 
 /// Panics: there is no guest to unwind.
 ///

@@ -14,15 +14,15 @@ use tepui_abi::image::{self, LeaveStatus, RegisterImage};
 use tepui_abi::layout::{ContextHeader, StoreLayout};
 use tepui_abi::slots::STUB_BYTES;
 
-use crate::stubs::{EnterStatus, LeaveFrame};
+use crate::stubs::{EnterStatus, LeaveFrame, RegisterCounts};
 use crate::walk::EntryFrame;
 
 const STORE: StoreLayout = StoreLayout::new(Target::host());
 const HEADER: ContextHeader = ContextHeader::new(Target::host());
 
-/// From `entry_sp` to the frame pointer of *enter*: the [`EntryFrame`] and five
-/// callee-saved registers, a multiple of 16.
-pub(crate) const ENTRY_FRAME_BYTES: usize = size_of::<EntryFrame>() + 5 * 8;
+/// From `entry_sp` to the frame pointer of *enter*: the [`EntryFrame`], a word
+/// that aligns, and five callee-saved registers; a multiple of 16.
+pub(crate) const ENTRY_FRAME_BYTES: usize = size_of::<EntryFrame>() + 8 + 5 * 8;
 
 /// Bytes of a [`LeaveFrame`] on the stack.
 const LEAVE_BYTES: usize = size_of::<LeaveFrame>();
@@ -33,10 +33,9 @@ const _: () = {
     // The pushes of `enter` spell this order out.
     assert!(std::mem::offset_of!(EntryFrame, entry_sp) == 0);
     assert!(std::mem::offset_of!(EntryFrame, exit_fp) == 8);
-    assert!(std::mem::offset_of!(EntryFrame, exit_pc) == 16);
-    assert!(std::mem::offset_of!(EntryFrame, store_context) == 24);
-    assert!(std::mem::offset_of!(EntryFrame, image) == 32);
-    assert!(size_of::<EntryFrame>() == 40);
+    assert!(std::mem::offset_of!(EntryFrame, store_context) == 16);
+    assert!(std::mem::offset_of!(EntryFrame, image) == 24);
+    assert!(size_of::<EntryFrame>() == 32);
 };
 
 /// Defines an *enter* stub: `load` and `store` are the instructions that load
@@ -67,10 +66,10 @@ macro_rules! define_enter {
                 "push r13",
                 "push r14",
                 "push r15",
-                // An `EntryFrame`, last field first.
+                // Aligns. Then an `EntryFrame`, last field first.
+                "sub rsp, 8",
                 "push rcx",
                 "push r8",
-                "push qword ptr [r8 + {exit_pc}]",
                 "push qword ptr [r8 + {exit_fp}]",
                 "push qword ptr [r8 + {entry_sp}]",
                 "mov [r8 + {entry_sp}], rsp",
@@ -93,7 +92,6 @@ macro_rules! define_enter {
                 "jmp {finish}",
                 entry_sp = const STORE.entry_sp(),
                 exit_fp = const STORE.exit_fp(),
-                exit_pc = const STORE.exit_pc(),
                 frame_image = const std::mem::offset_of!(EntryFrame, image),
                 i0 = const image::integer(0),
                 i1 = const image::integer(1),
@@ -237,9 +235,8 @@ unsafe extern "C" fn finish_enter() {
         "mov r11, [rsp + {frame_store}]",
         "pop qword ptr [r11 + {entry_sp}]",
         "pop qword ptr [r11 + {exit_fp}]",
-        "pop qword ptr [r11 + {exit_pc}]",
-        // The store context and the image.
-        "add rsp, 16",
+        // The store context, the image, and what aligns.
+        "add rsp, 24",
         "pop r15",
         "pop r14",
         "pop r13",
@@ -250,7 +247,6 @@ unsafe extern "C" fn finish_enter() {
         frame_store = const std::mem::offset_of!(EntryFrame, store_context),
         entry_sp = const STORE.entry_sp(),
         exit_fp = const STORE.exit_fp(),
-        exit_pc = const STORE.exit_pc(),
     )
 }
 
@@ -278,7 +274,7 @@ pub unsafe extern "C" fn unwind(store_context: *mut u8) -> ! {
 macro_rules! define_leave {
     (
         $(#[$doc:meta])*
-        $name:ident,
+        $visibility:vis $name:ident,
         save [$($save:literal)*], load [$($load:literal)*],
         target [$($target:literal)*],
         operands {$($operands:tt)*}
@@ -289,23 +285,16 @@ macro_rules! define_leave {
         ///
         /// Called by generated code only, under its convention.
         #[unsafe(naked)]
-        pub unsafe extern "C" fn $name() {
+        $visibility unsafe extern "C" fn $name() {
             naked_asm!(
                 "push rbp",
                 "mov rbp, rsp",
                 "sub rsp, {bytes}",
-                "mov [rsp + {i0}], rdx",
-                "mov [rsp + {i1}], rcx",
-                "mov [rsp + {i2}], r8",
-                "mov [rsp + {i3}], r9",
                 "mov [rsp + {caller}], rsi",
                 "mov [rsp + {callee}], rdi",
                 $($save,)*
                 "mov rax, [rdi + {store}]",
-                "mov r11, [rbp + 8]",
-                "mov [rax + {exit_pc}], r11",
-                "mov r11, [rbp]",
-                "mov [rax + {exit_fp}], r11",
+                "mov [rax + {exit_fp}], rbp",
                 "mov rdx, rsp",
                 $($target,)*
                 "test eax, eax",
@@ -351,7 +340,6 @@ macro_rules! define_leave {
                 callee = const std::mem::offset_of!(LeaveFrame, callee_context),
                 store = const HEADER.store_context(),
                 exit_fp = const STORE.exit_fp(),
-                exit_pc = const STORE.exit_pc(),
                 tail_code = const STORE.tail_code(),
                 tail_context = const STORE.tail_context(),
                 tail_call = const LeaveStatus::TailCall as u32,
@@ -369,11 +357,15 @@ macro_rules! define_leave {
 }
 
 macro_rules! define_leave_with_vectors {
-    ($(#[$doc:meta])* $name:ident, target $target:tt, operands { $($operands:tt)* }) => {
+    ($(#[$doc:meta])* $visibility:vis $name:ident, target $target:tt, operands { $($operands:tt)* }) => {
         define_leave! {
             $(#[$doc])*
-            $name,
+            $visibility $name,
             save [
+                "mov [rsp + {i0}], rdx"
+                "mov [rsp + {i1}], rcx"
+                "mov [rsp + {i2}], r8"
+                "mov [rsp + {i3}], r9"
                 "movups [rsp + {vectors}], xmm0"
                 "movups [rsp + {vectors} + {stride}], xmm1"
                 "movups [rsp + {vectors} + 2 * {stride}], xmm2"
@@ -412,7 +404,7 @@ macro_rules! define_leave_with_vectors {
 
 define_leave_with_vectors! {
     /// The entry of host functions.
-    leave,
+    pub leave,
     target [
         "xor ecx, ecx"
         "call [rdi + {entry}]"
@@ -423,8 +415,13 @@ define_leave_with_vectors! {
 define_leave! {
     /// The entry of host functions without floats and vectors among parameters
     /// and results.
-    leave_integers,
-    save [],
+    pub leave_integers,
+    save [
+        "mov [rsp + {i0}], rdx"
+        "mov [rsp + {i1}], rcx"
+        "mov [rsp + {i2}], r8"
+        "mov [rsp + {i3}], r9"
+    ],
     load [
         "mov rsi, [rsp + {i3}]"
         "mov rdi, [rsp + {i4}]"
@@ -450,6 +447,10 @@ define_leave! {
     /// most three results of each class.
     leave_few,
     save [
+        "mov [rsp + {i0}], rdx"
+        "mov [rsp + {i1}], rcx"
+        "mov [rsp + {i2}], r8"
+        "mov [rsp + {i3}], r9"
         "movups [rsp + {vectors}], xmm0"
         "movups [rsp + {vectors} + {stride}], xmm1"
         "movups [rsp + {vectors} + 2 * {stride}], xmm2"
@@ -469,12 +470,150 @@ define_leave! {
 define_leave! {
     /// As [`leave_integers`], for signatures with at most three results.
     leave_few_integers,
-    save [], load [],
+    save [
+        "mov [rsp + {i0}], rdx"
+        "mov [rsp + {i1}], rcx"
+        "mov [rsp + {i2}], r8"
+        "mov [rsp + {i3}], r9"
+    ],
+    load [],
     target [
         "xor ecx, ecx"
         "call [rdi + {entry}]"
     ],
     operands { entry = const HEADER.host_entry(), }
+}
+
+define_leave! {
+    /// As [`leave`], for signatures with at most three results, integers all of
+    /// them.
+    leave_vector_parameters,
+    save [
+        "mov [rsp + {i0}], rdx"
+        "mov [rsp + {i1}], rcx"
+        "mov [rsp + {i2}], r8"
+        "mov [rsp + {i3}], r9"
+        "movups [rsp + {vectors}], xmm0"
+        "movups [rsp + {vectors} + {stride}], xmm1"
+        "movups [rsp + {vectors} + 2 * {stride}], xmm2"
+        "movups [rsp + {vectors} + 3 * {stride}], xmm3"
+        "movups [rsp + {vectors} + 4 * {stride}], xmm4"
+        "movups [rsp + {vectors} + 5 * {stride}], xmm5"
+        "movups [rsp + {vectors} + 6 * {stride}], xmm6"
+        "movups [rsp + {vectors} + 7 * {stride}], xmm7"
+    ],
+    load [],
+    target [
+        "xor ecx, ecx"
+        "call [rdi + {entry}]"
+    ],
+    operands { entry = const HEADER.host_entry(), }
+}
+
+define_leave! {
+    /// As [`leave`], for signatures without parameters.
+    leave_results,
+    save [],
+    load [
+        "mov rsi, [rsp + {i3}]"
+        "mov rdi, [rsp + {i4}]"
+        "mov r8, [rsp + {i5}]"
+        "mov r9, [rsp + {i6}]"
+        "mov r10, [rsp + {i7}]"
+        "movups xmm0, [rsp + {vectors}]"
+        "movups xmm1, [rsp + {vectors} + {stride}]"
+        "movups xmm2, [rsp + {vectors} + 2 * {stride}]"
+        "movups xmm3, [rsp + {vectors} + 3 * {stride}]"
+        "movups xmm4, [rsp + {vectors} + 4 * {stride}]"
+        "movups xmm5, [rsp + {vectors} + 5 * {stride}]"
+        "movups xmm6, [rsp + {vectors} + 6 * {stride}]"
+        "movups xmm7, [rsp + {vectors} + 7 * {stride}]"
+    ],
+    target [
+        "xor ecx, ecx"
+        "call [rdi + {entry}]"
+    ],
+    operands {
+        i4 = const image::integer(4),
+        i5 = const image::integer(5),
+        i6 = const image::integer(6),
+        i7 = const image::integer(7),
+        entry = const HEADER.host_entry(),
+    }
+}
+
+define_leave! {
+    /// As [`leave_results`], for at most three results of each class.
+    leave_few_results,
+    save [],
+    load [
+        "movups xmm0, [rsp + {vectors}]"
+        "movups xmm1, [rsp + {vectors} + {stride}]"
+        "movups xmm2, [rsp + {vectors} + 2 * {stride}]"
+    ],
+    target [
+        "xor ecx, ecx"
+        "call [rdi + {entry}]"
+    ],
+    operands { entry = const HEADER.host_entry(), }
+}
+
+define_leave! {
+    /// As [`leave_few_results`], for integers alone.
+    leave_few_integer_results,
+    save [],
+    load [],
+    target [
+        "xor ecx, ecx"
+        "call [rdi + {entry}]"
+    ],
+    operands { entry = const HEADER.host_entry(), }
+}
+
+/// The *leave* stub for a host function whose parameters and results take so
+/// many registers: one that moves those, and few others.
+pub(crate) fn leave_for(
+    parameters: RegisterCounts,
+    results: RegisterCounts,
+) -> unsafe extern "C" fn() {
+    /// How many registers of a class the stubs for few move.
+    const FEW: usize = 3;
+    let few_results = results.integers.max(results.vectors) <= FEW;
+    match (parameters, results) {
+        (
+            RegisterCounts {
+                integers: 0,
+                vectors: 0,
+            },
+            RegisterCounts { vectors: 0, .. },
+        ) if few_results => leave_few_integer_results,
+        (
+            RegisterCounts {
+                integers: 0,
+                vectors: 0,
+            },
+            _,
+        ) if few_results => leave_few_results,
+        (
+            RegisterCounts {
+                integers: 0,
+                vectors: 0,
+            },
+            RegisterCounts { vectors: 1.., .. },
+        ) => leave_results,
+        (RegisterCounts { vectors: 0, .. }, RegisterCounts { vectors: 0, .. }) if few_results => {
+            leave_few_integers
+        }
+        (RegisterCounts { vectors: 0, .. }, RegisterCounts { vectors: 0, .. }) => leave_integers,
+        (
+            RegisterCounts {
+                vectors: 0..=FEW, ..
+            },
+            _,
+        ) if few_results => leave_few,
+        (_, RegisterCounts { vectors: 0, .. }) if few_results => leave_vector_parameters,
+        _ => leave,
+    }
 }
 
 /// The entry of host functions whose parameters and result travel in the same
@@ -493,10 +632,7 @@ pub unsafe extern "C" fn leave_direct() {
         "sub rsp, 16",
         "mov rax, [rdi + {store}]",
         "mov [rsp], rax",
-        "mov r11, [rbp + 8]",
-        "mov [rax + {exit_pc}], r11",
-        "mov r11, [rbp]",
-        "mov [rax + {exit_fp}], r11",
+        "mov [rax + {exit_fp}], rbp",
         "call [rdi + {entry}]",
         "mov r11, [rsp]",
         "cmp dword ptr [r11 + {pending}], 0",
@@ -510,7 +646,6 @@ pub unsafe extern "C" fn leave_direct() {
         store = const HEADER.store_context(),
         entry = const HEADER.host_entry(),
         exit_fp = const STORE.exit_fp(),
-        exit_pc = const STORE.exit_pc(),
         pending = const STORE.pending(),
         unwind = sym unwind,
     )
@@ -519,7 +654,7 @@ pub unsafe extern "C" fn leave_direct() {
 define_leave_with_vectors! {
     /// What a slot holds before its function has code: calls the first word of
     /// the builtin table with the address of the slot.
-    leave_slot,
+    pub leave_slot,
     target [
         "mov rcx, r10"
         "mov rax, [rdi + {builtins}]"
@@ -534,8 +669,13 @@ define_leave_with_vectors! {
 define_leave! {
     /// As [`leave_slot`], for functions without floats and vectors among
     /// parameters and results.
-    leave_slot_integers,
-    save [],
+    pub leave_slot_integers,
+    save [
+        "mov [rsp + {i0}], rdx"
+        "mov [rsp + {i1}], rcx"
+        "mov [rsp + {i2}], r8"
+        "mov [rsp + {i3}], r9"
+    ],
     load [
         "mov rsi, [rsp + {i3}]"
         "mov rdi, [rsp + {i4}]"
@@ -620,10 +760,7 @@ macro_rules! builtin_stub {
                     "sub rsp, 16",
                     "mov rax, [rdi + {store}]",
                     "mov [rsp], rax",
-                    "mov r11, [rbp + 8]",
-                    "mov [rax + {exit_pc}], r11",
-                    "mov r11, [rbp]",
-                    "mov [rax + {exit_fp}], r11",
+                    "mov [rax + {exit_fp}], rbp",
                     "call {implementation}",
                     "mov rcx, [rsp]",
                     "cmp dword ptr [rcx + {pending}], 0",
@@ -637,8 +774,7 @@ macro_rules! builtin_stub {
                     store = const $crate::macro_support::ContextHeader::new(
                         $crate::macro_support::Target::host()
                     ).store_context(),
-                    exit_pc = const STORE.exit_pc(),
-                    exit_fp = const STORE.exit_fp(),
+                        exit_fp = const STORE.exit_fp(),
                     pending = const STORE.pending(),
                     implementation = sym $implementation,
                     unwind = sym $crate::macro_support::unwind,

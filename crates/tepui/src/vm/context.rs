@@ -34,7 +34,6 @@ pub(crate) struct VmStoreContext {
     pub(crate) stack: *mut VmStack,
     pub(crate) entry_sp: usize,
     pub(crate) exit_fp: usize,
-    pub(crate) exit_pc: usize,
     pub(crate) tail_code: *const u8,
     pub(crate) tail_context: *mut u8,
     pub(crate) store: *mut StoreOpaque,
@@ -270,7 +269,6 @@ const _: () = {
     assert!(offset_of!(VmStoreContext, stack) == STORE.stack() as usize);
     assert!(offset_of!(VmStoreContext, entry_sp) == STORE.entry_sp() as usize);
     assert!(offset_of!(VmStoreContext, exit_fp) == STORE.exit_fp() as usize);
-    assert!(offset_of!(VmStoreContext, exit_pc) == STORE.exit_pc() as usize);
     assert!(offset_of!(VmStoreContext, tail_code) == STORE.tail_code() as usize);
     assert!(offset_of!(VmStoreContext, tail_context) == STORE.tail_context() as usize);
     assert!(offset_of!(VmStoreContext, store) == STORE.store() as usize);
