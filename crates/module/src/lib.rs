@@ -38,6 +38,7 @@ mod summary;
 mod support;
 pub mod types;
 mod validate;
+mod visit;
 mod words;
 
 pub use canon::{RecGroup, RegisterError, RegistryId, SubType, TypeLookup, TypeRegistry};
@@ -60,7 +61,14 @@ pub use types::{
     StorageType, TableType, TagType, TypeId, ValType,
 };
 pub use validate::Bodies;
+pub use visit::{CallKind, IntoStep};
 
 /// The decoder whose readers and operators this crate's types speak of, in the
 /// version that it uses.
 pub use wasmparser;
+
+/// What the macros of this crate name.
+#[doc(hidden)]
+pub mod macro_support {
+    pub use alloc::vec::Vec;
+}

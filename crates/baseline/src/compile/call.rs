@@ -8,7 +8,9 @@ use tepui_abi::profile::Homes;
 use tepui_abi::slots::SlotGeometry;
 use tepui_abi::stack::StackLayout;
 use tepui_abi::{Relocation, Trap};
-use tepui_module::{DefinedFuncIndex, FuncIndex, HeapType, TableIndex, TypeIndex, TypeLookup};
+use tepui_module::{
+    CallKind, DefinedFuncIndex, FuncIndex, HeapType, TableIndex, TypeIndex, TypeLookup,
+};
 
 use super::{Entry, Exit, Function, Place, Step, is_float, size_of};
 use crate::masm::{Alu, Assembler, Condition, IntCc, Mem, Size, Src};
@@ -26,15 +28,6 @@ enum Callee {
     /// The function whose reference is in the scratch register, with the trap
     /// of a null one.
     Reference(Option<Trap>),
-}
-
-/// Whether a call comes back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum CallKind {
-    /// It comes back.
-    Ordinary,
-    /// It replaces the frame of its caller.
-    Tail,
 }
 
 impl<A: Assembler> Function<'_, A> {

@@ -331,7 +331,7 @@ impl<A: Assembler> Function<'_, A> {
         }
     }
 
-    pub(super) fn set_local(&mut self, local: u32) {
+    pub(super) fn local_set(&mut self, local: u32) {
         let entry = self.pop();
         if entry.place == Place::Local(local) {
             return;

@@ -3,7 +3,7 @@
 
 use tepui_abi::convention::Representation;
 use tepui_abi::layout::ImportedFunctionLayout;
-use tepui_module::{FuncIndex, HeapType, TableIndex, TypeIndex, TypeLookup};
+use tepui_module::{CallKind, FuncIndex, HeapType, TableIndex, TypeIndex, TypeLookup};
 
 use super::{Kind, Last, SLOT, Step, Translator, area_of, bytes_of, is_wide};
 use crate::code::Place;
@@ -11,15 +11,6 @@ use crate::dispatch::Handler;
 use crate::handlers::call::{self as op, check};
 use crate::state::HEADER_BYTES;
 use crate::value::Class;
-
-/// Whether a call comes back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum CallKind {
-    /// It comes back.
-    Ordinary,
-    /// It replaces the frame of its caller.
-    Tail,
-}
 
 /// What a call instruction is made of.
 struct Shape {

@@ -1,14 +1,11 @@
 //! Which instructions are there? The list of them all, from the decoder's own
 //! list: one that is missing here is a compile error.
 
-use alloc::vec::Vec;
-
+use tepui_module::{forward_structure, refuse_unimplemented};
 use wasmparser::{
-    BlockType, BrTable, HeapType, Ieee32, Ieee64, MemArg, Ordering, V128, ValType, VisitOperator,
-    VisitSimdOperator,
+    HeapType, Ieee32, Ieee64, MemArg, Ordering, V128, VisitOperator, VisitSimdOperator,
 };
 
-use super::call::CallKind;
 use super::{Step, Stop, Translator};
 use crate::handlers::atomic::{self, Add, And, Exchange, Or, Sub, Xor};
 use crate::handlers::memory::{
@@ -20,37 +17,6 @@ use crate::handlers::memory::{
 use crate::handlers::{control, number, vector};
 use crate::ops::{self, for_each_number};
 use crate::simd::for_each_vector;
-
-/// Writes the methods for instructions of proposals that are not implemented.
-/// Validation refuses them by name before a function is translated.
-macro_rules! unimplemented_proposals {
-    ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*) )*) => {
-        $( unimplemented_proposal!(@$proposal $visit $({ $($arg: $argty),* })?); )*
-    };
-}
-
-/// One of them, or nothing when the proposal is implemented.
-macro_rules! unimplemented_proposal {
-    (@mvp $($rest:tt)*) => {};
-    (@sign_extension $($rest:tt)*) => {};
-    (@saturating_float_to_int $($rest:tt)*) => {};
-    (@bulk_memory $($rest:tt)*) => {};
-    (@reference_types $($rest:tt)*) => {};
-    (@tail_call $($rest:tt)*) => {};
-    (@threads $($rest:tt)*) => {};
-    (@function_references $($rest:tt)*) => {};
-    (@wide_arithmetic $($rest:tt)*) => {};
-    (@$proposal:ident $visit:ident $({ $($arg:ident: $argty:ty),* })?) => {
-        fn $visit(&mut self $($(, $arg: $argty)*)?) -> Step {
-            $($(let _ = $arg;)*)?
-            Err(Stop::new(concat!(
-                "the ",
-                stringify!($proposal),
-                " proposal is not implemented"
-            )))
-        }
-    };
-}
 
 /// Writes the methods for the instructions of the tables: each calls the method
 /// of the translator that its group is named after.
@@ -120,6 +86,15 @@ macro_rules! accesses {
 }
 
 impl Translator<'_> {
+    /// Stops at an instruction that no tier has.
+    fn refuse(&self, message: &str) -> Step {
+        Err(Stop::new(message))
+    }
+
+    fn ref_null(&mut self, _: HeapType) -> Step {
+        self.push_constant(0)
+    }
+
     /// Two numbers of 128 bits, each as two halves, to one.
     fn wide_binary(&mut self, handler: crate::dispatch::Handler) -> Step {
         let slots: [i32; 4] = core::array::from_fn(|_| self.pop_slot());
@@ -152,67 +127,10 @@ impl<'a> VisitOperator<'a> for Translator<'a> {
         Some(self)
     }
 
-    wasmparser::for_each_visit_operator!(unimplemented_proposals);
+    wasmparser::for_each_visit_operator!(refuse_unimplemented);
+    forward_structure!('a);
 
     for_each_number!(visits);
-
-    // Control.
-
-    fn visit_unreachable(&mut self) -> Step {
-        self.unreachable_instruction();
-        Ok(())
-    }
-    fn visit_nop(&mut self) -> Step {
-        Ok(())
-    }
-    fn visit_block(&mut self, blockty: BlockType) -> Step {
-        self.block(blockty)
-    }
-    fn visit_loop(&mut self, blockty: BlockType) -> Step {
-        self.loop_(blockty)
-    }
-    fn visit_if(&mut self, blockty: BlockType) -> Step {
-        self.if_(blockty)
-    }
-    fn visit_else(&mut self) -> Step {
-        self.else_()
-    }
-    fn visit_end(&mut self) -> Step {
-        self.end()
-    }
-    fn visit_br(&mut self, relative_depth: u32) -> Step {
-        self.br(relative_depth)
-    }
-    fn visit_br_if(&mut self, relative_depth: u32) -> Step {
-        self.br_if(relative_depth)
-    }
-    fn visit_br_table(&mut self, targets: BrTable<'a>) -> Step {
-        self.br_table(&targets)
-    }
-    fn visit_return(&mut self) -> Step {
-        self.return_()
-    }
-
-    // Calls.
-
-    fn visit_call(&mut self, function_index: u32) -> Step {
-        self.call(function_index, CallKind::Ordinary)
-    }
-    fn visit_call_indirect(&mut self, type_index: u32, table_index: u32) -> Step {
-        self.call_indirect(type_index, table_index, CallKind::Ordinary)
-    }
-    fn visit_call_ref(&mut self, type_index: u32) -> Step {
-        self.call_ref(type_index, CallKind::Ordinary)
-    }
-    fn visit_return_call(&mut self, function_index: u32) -> Step {
-        self.call(function_index, CallKind::Tail)
-    }
-    fn visit_return_call_indirect(&mut self, type_index: u32, table_index: u32) -> Step {
-        self.call_indirect(type_index, table_index, CallKind::Tail)
-    }
-    fn visit_return_call_ref(&mut self, type_index: u32) -> Step {
-        self.call_ref(type_index, CallKind::Tail)
-    }
 
     // Values that move.
 
@@ -220,32 +138,8 @@ impl<'a> VisitOperator<'a> for Translator<'a> {
         self.pop();
         Ok(())
     }
-    fn visit_select(&mut self) -> Step {
-        self.select()
-    }
-    fn visit_typed_select(&mut self, _ty: ValType) -> Step {
-        self.select()
-    }
-    fn visit_typed_select_multi(&mut self, tys: Vec<ValType>) -> Step {
-        // Validation accepts exactly one type.
-        let _ = tys;
-        self.select()
-    }
     fn visit_local_get(&mut self, local_index: u32) -> Step {
         self.local_get(local_index)
-    }
-    fn visit_local_set(&mut self, local_index: u32) -> Step {
-        self.local_set(local_index)
-    }
-    fn visit_local_tee(&mut self, local_index: u32) -> Step {
-        self.local_tee(local_index)
-    }
-    fn visit_global_get(&mut self, global_index: u32) -> Step {
-        self.global_get(global_index)
-    }
-    fn visit_global_set(&mut self, global_index: u32) -> Step {
-        self.global_set(global_index);
-        Ok(())
     }
     fn visit_i32_const(&mut self, value: i32) -> Step {
         self.push_constant(u64::from(value as u32))
@@ -296,81 +190,7 @@ impl<'a> VisitOperator<'a> for Translator<'a> {
         self.mul_wide(number::mul_wide_u)
     }
 
-    // References and tables.
-
-    fn visit_ref_null(&mut self, hty: HeapType) -> Step {
-        let _ = hty;
-        self.push_constant(0)
-    }
-    fn visit_ref_is_null(&mut self) -> Step {
-        self.ref_is_null()
-    }
-    fn visit_ref_func(&mut self, function_index: u32) -> Step {
-        self.ref_func(function_index)
-    }
-    fn visit_ref_as_non_null(&mut self) -> Step {
-        self.ref_as_non_null()
-    }
-    fn visit_br_on_null(&mut self, relative_depth: u32) -> Step {
-        self.br_on_null(relative_depth)
-    }
-    fn visit_br_on_non_null(&mut self, relative_depth: u32) -> Step {
-        self.br_on_non_null(relative_depth)
-    }
-    fn visit_table_get(&mut self, table: u32) -> Step {
-        self.table_get(table)
-    }
-    fn visit_table_set(&mut self, table: u32) -> Step {
-        self.table_set(table);
-        Ok(())
-    }
-    fn visit_table_size(&mut self, table: u32) -> Step {
-        self.table_size(table)
-    }
-    fn visit_table_grow(&mut self, table: u32) -> Step {
-        self.table_grow(table)
-    }
-    fn visit_table_fill(&mut self, table: u32) -> Step {
-        self.table_fill(table);
-        Ok(())
-    }
-    fn visit_table_copy(&mut self, dst_table: u32, src_table: u32) -> Step {
-        self.table_copy(dst_table, src_table);
-        Ok(())
-    }
-    fn visit_table_init(&mut self, elem_index: u32, table: u32) -> Step {
-        self.table_init(table, elem_index);
-        Ok(())
-    }
-    fn visit_elem_drop(&mut self, elem_index: u32) -> Step {
-        self.elem_drop(elem_index);
-        Ok(())
-    }
-
     // Memories.
-
-    fn visit_memory_size(&mut self, mem: u32) -> Step {
-        self.memory_size(mem)
-    }
-    fn visit_memory_grow(&mut self, mem: u32) -> Step {
-        self.memory_grow(mem)
-    }
-    fn visit_memory_init(&mut self, data_index: u32, mem: u32) -> Step {
-        self.memory_init(mem, data_index);
-        Ok(())
-    }
-    fn visit_memory_copy(&mut self, dst_mem: u32, src_mem: u32) -> Step {
-        self.memory_copy(dst_mem, src_mem);
-        Ok(())
-    }
-    fn visit_memory_fill(&mut self, mem: u32) -> Step {
-        self.memory_fill(mem);
-        Ok(())
-    }
-    fn visit_data_drop(&mut self, data_index: u32) -> Step {
-        self.data_drop(data_index);
-        Ok(())
-    }
 
     accesses! { load:
         visit_i32_load Load32;

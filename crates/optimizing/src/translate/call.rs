@@ -15,7 +15,7 @@ use tepui_abi::convention::{self, Location, Representation};
 use tepui_abi::layout::{FuncRefLayout, ImportedFunctionLayout};
 use tepui_abi::slots::SlotGeometry;
 use tepui_abi::stack::StackLayout;
-use tepui_module::{FuncIndex, FuncType, HeapType, TableIndex, TypeIndex, TypeLookup};
+use tepui_module::{CallKind, FuncIndex, FuncType, HeapType, TableIndex, TypeIndex, TypeLookup};
 
 use super::{Step, Translator, clif_type};
 use crate::isa::Machine;
@@ -79,15 +79,6 @@ enum Callee {
     Direct(FuncRef),
     /// Code at an address.
     At(Value),
-}
-
-/// Whether a call comes back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum CallKind {
-    /// It comes back.
-    Ordinary,
-    /// It replaces the frame of its caller.
-    Tail,
 }
 
 impl Translator<'_, '_> {
