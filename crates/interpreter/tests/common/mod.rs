@@ -462,6 +462,8 @@ static RUNTIME: Runtime = Runtime {
         f64_nearest: |_, _| unsupported(),
         f32_fma: |_, _, _, _| unsupported(),
         f64_fma: |_, _, _, _| unsupported(),
+        hot_function: |_, _| unsupported(),
+        hot_loop: |_, _, _| unsupported(),
     },
     call: |_| panic!("there is no native code"),
     call_host,
