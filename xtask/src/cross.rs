@@ -19,7 +19,7 @@ use crate::error::{Context, Result};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
-use targets::{TARGETS, Target};
+use targets::{Set, TARGETS, Target};
 
 /// What the list of chores says.
 pub(crate) const ABOUT: &str = "build for other machines and run the tests there, under emulation";
@@ -84,17 +84,25 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let mut failed = Vec::new();
     for target in chosen {
         require(target)?;
+        run::begin_log(target)?;
         let began = Instant::now();
         let mut passed = 0;
+        let other_set = if smoke { Set::Full } else { Set::Small };
         for step in target.steps {
-            if smoke && !step.smoke || only.is_some_and(|text| !step.title.contains(text)) {
+            if step.set == other_set || only.is_some_and(|text| !step.title.contains(text)) {
                 continue;
             }
             println!("==== {}: {} ====", target.name, step.title);
+            let step_began = Instant::now();
             match run::step(target, step) {
                 Ok(count) => {
                     passed += count.passed;
-                    println!("{}: {}: {count}", target.name, step.title);
+                    println!(
+                        "{}: {}: {count} ({} s)",
+                        target.name,
+                        step.title,
+                        step_began.elapsed().as_secs()
+                    );
                     if count.failed > 0 {
                         failed.push(format!("{}: {}", target.name, step.title));
                     }

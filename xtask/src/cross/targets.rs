@@ -26,22 +26,51 @@ pub(crate) struct Target {
 pub(crate) struct Step {
     /// What it is called on the screen.
     pub(crate) title: &'static str,
-    /// Whether it belongs to the small set.
-    pub(crate) smoke: bool,
+    /// When it is run.
+    pub(crate) set: Set,
     /// How it is done.
     pub(crate) what: What,
+}
+
+/// What a step belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Set {
+    /// The small set and the full one.
+    Both,
+    /// The small set.
+    Small,
+    /// The full set.
+    Full,
 }
 
 /// How a step is done.
 pub(crate) enum What {
     /// `cargo build` with these arguments, in one or several commands.
     Build(&'static [&'static [&'static str]]),
-    /// `cargo test` with these arguments.
+    /// `cargo test` with these arguments. The interpreter is as its users have it: its handlers reach one another by tail
+    /// calls where the machine allows it, which takes a build without assertions.
     Test(&'static [&'static str]),
+    /// The same with the interpreter's assertions, and so with a loop.
+    Asserting(&'static [&'static str]),
+    /// The official suite.
+    Suite(Suite),
     /// Guests of the command inside of the command.
     Programs,
     /// The official suite in the command inside of the command.
-    Suite,
+    InnerSuite,
+}
+
+/// How the official suite is run: in processes that each take a part of its files, because an emulator keeps books on
+/// all the addresses that a process ever had.
+pub(crate) struct Suite {
+    /// Arguments of `cargo test` that name the tiers of the build.
+    pub(crate) features: &'static [&'static str],
+    /// The tier, as `--tier` takes it, or several.
+    pub(crate) tiers: &'static str,
+    /// How many parts the files are dealt into.
+    pub(crate) parts: usize,
+    /// How many of these parts are run.
+    pub(crate) run: usize,
 }
 
 /// The compiler, and the sources of its standard library.
@@ -59,33 +88,52 @@ const STD: &str = "-Zbuild-std";
 /// What machines without a system have of it.
 const CORE: &str = "-Zbuild-std=core,alloc";
 
-const fn test(title: &'static str, smoke: bool, args: &'static [&'static str]) -> Step {
+const fn test(title: &'static str, set: Set, args: &'static [&'static str]) -> Step {
     Step {
         title,
-        smoke,
+        set,
         what: What::Test(args),
     }
 }
 
+/// The whole suite in one tier of a build with all of them.
+const fn suite(title: &'static str, tiers: &'static str) -> Step {
+    Step {
+        title,
+        set: Set::Full,
+        what: What::Suite(Suite {
+            features: &[],
+            tiers,
+            parts: PARTS,
+            run: PARTS,
+        }),
+    }
+}
+
+/// Into how many parts the suite is dealt: some 35 files in each.
+const PARTS: usize = 10;
+/// The tiers of a build without a compiler.
+const INTERPRETER: &[&str] = &["--no-default-features", "--features", "tepui/interpreter"];
+
 /// What a step tests, and of which packages.
 const NATIVE: Step = test(
     "native code: stubs, signals, slots, code memory",
-    true,
+    Set::Both,
     &["-p", "tepui-native"],
 );
 /// See [`NATIVE`].
-const FOUNDATIONS: Step = test(
-    "contract, decoder, interpreter",
-    false,
-    &[
+const FOUNDATIONS: Step = Step {
+    title: "contract, decoder, interpreter",
+    set: Set::Full,
+    what: What::Asserting(&[
         "-p",
         "tepui-abi",
         "-p",
         "tepui-module",
         "-p",
         "tepui-interpreter",
-    ],
-);
+    ]),
+};
 
 /// All of them.
 pub(crate) const TARGETS: &[Target] = &[
@@ -112,7 +160,7 @@ pub(crate) const TARGETS: &[Target] = &[
             FOUNDATIONS,
             test(
                 "compilers and images",
-                false,
+                Set::Full,
                 &[
                     "-p",
                     "tepui-optimizing",
@@ -122,13 +170,15 @@ pub(crate) const TARGETS: &[Target] = &[
                     "tepui-image",
                 ],
             ),
-            test("runtime", false, &["-p", "tepui", "-p", "tepui-wasi"]),
-            test(
-                "official suite",
-                false,
-                &["-p", "tepui-wast", "--", "--nocapture"],
-            ),
-            test("command", false, &["-p", "tepui-cli"]),
+            suite("official suite, interpreter", "interpreter"),
+            suite("official suite, baseline", "baseline"),
+            suite("official suite, optimizing", "optimizing"),
+            suite("official suite, mixed:1", "mixed:1"),
+            suite("official suite, mixed:2", "mixed:2"),
+            suite("official suite, mixed:3", "mixed:3"),
+            suite("official suite, tiering up", "tiering-up"),
+            test("runtime", Set::Full, &["-p", "tepui", "-p", "tepui-wasi"]),
+            test("command", Set::Full, &["-p", "tepui-cli", "--test", "cli"]),
         ],
     },
     Target {
@@ -145,7 +195,9 @@ pub(crate) const TARGETS: &[Target] = &[
         ],
         libraries: STD,
         linker: "i686-linux-gnu-gcc",
-        runner: "qemu-i386-static -L /usr/i686-linux-gnu",
+        // Without the path, an amd64 machine's own 32-bit libraries may be found first: of another version, with which
+        // the loader hangs.
+        runner: "qemu-i386-static -L /usr/i686-linux-gnu -E LD_LIBRARY_PATH=/lib",
         steps: INTERPRETED,
     },
     Target {
@@ -222,13 +274,13 @@ pub(crate) const TARGETS: &[Target] = &[
         steps: &[
             Step {
                 title: "guests inside of the command inside of the command",
-                smoke: true,
+                set: Set::Both,
                 what: What::Programs,
             },
             Step {
                 title: "official suite inside of the command inside of the command",
-                smoke: false,
-                what: What::Suite,
+                set: Set::Full,
+                what: What::InnerSuite,
             },
         ],
     },
@@ -257,7 +309,7 @@ pub(crate) const TARGETS: &[Target] = &[
 /// What is built where there is no system.
 const BARE: Step = Step {
     title: "decoder, contract, interpreter without a system",
-    smoke: true,
+    set: Set::Both,
     what: What::Build(&[&[
         "-p",
         "tepui-module",
@@ -273,21 +325,26 @@ const BARE: Step = Step {
 
 /// What is run where the interpreter is the only tier.
 const INTERPRETED: &[Step] = &[
-    test(
-        "official suite",
-        true,
-        &[
-            "-p",
-            "tepui-wast",
-            "--no-default-features",
-            "--features",
-            "tepui/interpreter",
-            "--test",
-            "official",
-            "--",
-            "--nocapture",
-        ],
-    ),
+    Step {
+        title: "official suite",
+        set: Set::Full,
+        what: What::Suite(Suite {
+            features: INTERPRETER,
+            tiers: "interpreter",
+            parts: PARTS,
+            run: PARTS,
+        }),
+    },
+    Step {
+        title: "a part of the official suite",
+        set: Set::Small,
+        what: What::Suite(Suite {
+            features: INTERPRETER,
+            tiers: "interpreter",
+            parts: 20,
+            run: 1,
+        }),
+    },
     FOUNDATIONS,
     NATIVE,
 ];
