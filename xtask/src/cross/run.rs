@@ -150,7 +150,14 @@ fn suite(target: &Target, suite: &Suite) -> Result<Count> {
             .args(AS_USED)
             .args(["-p", "tepui-wast"])
             .args(suite.features)
-            .args(["--test", "official", "--", "--nocapture", "official_suite"])
+            .args([
+                "--test",
+                "official",
+                "--",
+                "--nocapture",
+                "--exact",
+                "official_suite",
+            ])
             .env("TEPUI_TIERS", suite.tiers)
             .env("TEPUI_PART", format!("{part}/{}", suite.parts));
         count.merge(counted(target, command)?);
