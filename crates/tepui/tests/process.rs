@@ -340,22 +340,30 @@ fn handlers_of_the_program_still_run() {
     fault();
 }
 
-/// The same while a guest waits for the host function that faults.
-#[test]
-fn faults_of_host_functions_are_the_programs() {
-    let name = "faults_of_host_functions_are_the_programs";
+/// Runs the test of this name again in a process of its own, where a guest calls
+/// `host` after `prepare` has been there; gives what came of it.
+fn ended_in_host(name: &str, prepare: impl FnOnce(), host: fn()) -> Option<Output> {
     if !is_child() {
-        let output = child(name);
-        assert_eq!(output.status.code(), Some(7), "{output:?}");
-        return;
+        return Some(child(name));
     }
-    install(libc::SIGSEGV, exit_with_seven);
-    let (mut store, instance) = guest(&engine(), fault);
+    prepare();
+    let (mut store, instance) = guest(&engine(), host);
     guests_trap(&mut store, instance);
     let host = instance
         .get_typed_func::<(), ()>(&mut store, "host")
         .unwrap();
     let _ = host.call(&mut store, ());
+    None
+}
+
+/// The same while a guest waits for the host function that faults.
+#[test]
+fn faults_of_host_functions_are_the_programs() {
+    let name = "faults_of_host_functions_are_the_programs";
+    let prepare = || install(libc::SIGSEGV, exit_with_seven);
+    if let Some(output) = ended_in_host(name, prepare, fault) {
+        assert_eq!(output.status.code(), Some(7), "{output:?}");
+    }
 }
 
 /// Without a handler of its own the program dies of its fault, not of something
@@ -363,38 +371,23 @@ fn faults_of_host_functions_are_the_programs() {
 #[test]
 fn a_fault_of_the_program_kills_it() {
     let name = "a_fault_of_the_program_kills_it";
-    if !is_child() {
-        let output = child(name);
+    if let Some(output) = ended_in_host(name, || {}, fault) {
         assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{output:?}");
-        return;
     }
-    let (mut store, instance) = guest(&engine(), fault);
-    guests_trap(&mut store, instance);
-    let host = instance
-        .get_typed_func::<(), ()>(&mut store, "host")
-        .unwrap();
-    let _ = host.call(&mut store, ());
 }
 
 /// Signals that another process sends are no traps, guest or not.
 #[test]
 fn signals_from_outside_are_no_traps() {
     let name = "signals_from_outside_are_no_traps";
-    if !is_child() {
-        let output = child(name);
-        assert_eq!(output.status.code(), Some(7), "{output:?}");
-        return;
-    }
-    install(libc::SIGFPE, exit_with_seven);
-    let (mut store, instance) = guest(&engine(), || {
+    let prepare = || install(libc::SIGFPE, exit_with_seven);
+    let send = || {
         // SAFETY: sends a signal to ourselves.
         unsafe { libc::raise(libc::SIGFPE) };
-    });
-    guests_trap(&mut store, instance);
-    let host = instance
-        .get_typed_func::<(), ()>(&mut store, "host")
-        .unwrap();
-    let _ = host.call(&mut store, ());
+    };
+    if let Some(output) = ended_in_host(name, prepare, send) {
+        assert_eq!(output.status.code(), Some(7), "{output:?}");
+    }
 }
 
 /// 17: a host function that recurses without end is the program's own stack
