@@ -408,7 +408,12 @@ impl ContextLayout {
 
     /// Pointer to the array of canonical type ids (`u32`), one per module type.
     pub const fn type_ids(&self) -> u32 {
-        2 * self.target.pointer()
+        ContextLayout::type_ids_on(self.target)
+    }
+
+    /// [`ContextLayout::type_ids`], which is the same for every module.
+    pub const fn type_ids_on(target: Target) -> u32 {
+        2 * target.pointer()
     }
 
     /// Pointer to the [slot stub](crate::slots) of defined function 0.

@@ -46,7 +46,7 @@ impl Site for Checked {
 #[derive(Clone, Copy)]
 #[cfg_attr(
     not(guard_pages),
-    expect(dead_code, reason = "nothing faults in this build")
+    allow(dead_code, reason = "nothing faults in this build")
 )]
 pub(crate) struct Watched {
     ip: Ip,

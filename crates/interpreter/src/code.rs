@@ -13,6 +13,9 @@ use tepui_abi::{MemoryPlace, Plan, Target, Tunables};
 use tepui_module::{DefinedFuncIndex, MemoryIndex, Module};
 
 use crate::dispatch::{Ctx, Ip};
+#[cfg(feature = "images")]
+use crate::image::ImageCode;
+#[cfg(feature = "decoder")]
 use crate::translate;
 
 /// The bytecode of one function.
@@ -151,7 +154,14 @@ pub struct ModuleCode {
     pub(crate) entries: Box<[FunctionEntry]>,
     /// The definition of memory 0.
     pub(crate) memory0: Option<Place>,
+    #[cfg_attr(
+        not(feature = "decoder"),
+        expect(dead_code, reason = "for translations")
+    )]
     tunables: Tunables,
+    /// Where functions come from instead of a translation.
+    #[cfg(feature = "images")]
+    image: Option<ImageCode>,
 }
 
 impl ModuleCode {
@@ -171,7 +181,29 @@ impl ModuleCode {
                 .collect(),
             memory0,
             tunables: *tunables,
+            #[cfg(feature = "images")]
+            image: None,
         }
+    }
+
+    /// The functions of `module`, which come from an image. `plan` must be the plan of
+    /// its instances on this machine without guarded memories, and all else that the
+    /// image was made under must be the same.
+    ///
+    /// # Safety
+    ///
+    /// The bytecode was written by [`image::write`](crate::image::write) of this
+    /// version for `module` and a machine like this, under `tunables`.
+    #[cfg(feature = "images")]
+    pub unsafe fn from_image(
+        module: &Module,
+        plan: &Plan,
+        tunables: &Tunables,
+        image: ImageCode,
+    ) -> ModuleCode {
+        let mut code = ModuleCode::new(module, plan, tunables);
+        code.image = Some(image);
+        code
     }
 
     /// The code of the functions behind a context; null when its instance has
@@ -187,13 +219,15 @@ impl ModuleCode {
         unsafe { ctx.add(OFFSET as usize).cast::<*const ModuleCode>().read() }
     }
 
-    /// The code of a function, translated by this call if by none before.
+    /// The code of a function, translated or read from the image by this call if by
+    /// none before.
     ///
-    /// `module`, `bytes` and `plan` are those that the code was made for.
+    /// `module`, `bytes` and `plan` are those that the code was made for; the bytes
+    /// are those of the image if it comes from one.
     ///
     /// # Errors
     ///
-    /// When the function is too large.
+    /// When the function is too large, or damaged in the image.
     pub fn function(
         &self,
         module: &Module,
@@ -205,15 +239,7 @@ impl ModuleCode {
         if let Some(code) = NonNull::new(entry.load(Ordering::Acquire)) {
             return Ok(code);
         }
-        let input = translate::Input {
-            module,
-            bytes,
-            plan,
-            tunables: &self.tunables,
-            entries: &self.entries,
-            function,
-        };
-        let code = translate::translate(&input)?;
+        let code = self.make(module, bytes, plan, function)?;
         let new = Box::into_raw(Box::new(code));
         let won = entry.compare_exchange(
             core::ptr::null_mut(),
@@ -233,9 +259,57 @@ impl ModuleCode {
         Ok(unsafe { NonNull::new_unchecked(code) })
     }
 
+    fn make(
+        &self,
+        module: &Module,
+        bytes: &[u8],
+        plan: &Plan,
+        function: DefinedFuncIndex,
+    ) -> Result<FunctionCode, TranslateError> {
+        #[cfg(feature = "images")]
+        if let Some(image) = &self.image {
+            return image
+                .function(bytes, function)
+                .map_err(|error| TranslateError {
+                    function,
+                    message: error.message.into(),
+                });
+        }
+        #[cfg(feature = "decoder")]
+        return translate::translate(&self.input(module, bytes, plan, function));
+        #[cfg(not(feature = "decoder"))]
+        {
+            let _ = (module, bytes, plan);
+            Err(TranslateError {
+                function,
+                message: "this build translates nothing".into(),
+            })
+        }
+    }
+
+    #[cfg(feature = "decoder")]
+    fn input<'a>(
+        &'a self,
+        module: &'a Module,
+        bytes: &'a [u8],
+        plan: &'a Plan,
+        function: DefinedFuncIndex,
+    ) -> translate::Input<'a> {
+        translate::Input {
+            module,
+            bytes,
+            plan,
+            tunables: &self.tunables,
+            entries: &self.entries,
+            function,
+            #[cfg(feature = "images")]
+            numbers: None,
+        }
+    }
+
     /// The offset in the module of the Wasm instruction that the bytecode at
     /// `code_offset` belongs to, from a [`Frame`](crate::Frame). Translates the
-    /// function once more: positions are kept nowhere.
+    /// function once more: positions are kept nowhere but in images.
     pub fn position(
         &self,
         module: &Module,
@@ -244,15 +318,17 @@ impl ModuleCode {
         function: DefinedFuncIndex,
         code_offset: usize,
     ) -> Option<usize> {
-        let input = translate::Input {
-            module,
-            bytes,
-            plan,
-            tunables: &self.tunables,
-            entries: &self.entries,
-            function,
-        };
-        translate::position(&input, code_offset)
+        #[cfg(feature = "images")]
+        if let Some(image) = &self.image {
+            return image.position(bytes, function, code_offset);
+        }
+        #[cfg(feature = "decoder")]
+        return translate::position(&self.input(module, bytes, plan, function), code_offset);
+        #[cfg(not(feature = "decoder"))]
+        {
+            let _ = (module, bytes, plan, function, code_offset);
+            None
+        }
     }
 }
 

@@ -78,6 +78,15 @@ pub(crate) unsafe fn handler_at(ip: Ip) -> Handler {
     unsafe { ip.cast::<Handler>().read_unaligned() }
 }
 
+/// Writes the address of a handler into the words that it takes.
+pub(crate) fn put_address(words: &mut [u32], handler: Handler) {
+    let bytes = (handler as usize).to_ne_bytes();
+    let (halves, _) = bytes.as_chunks::<4>();
+    for (word, half) in words.iter_mut().zip(halves) {
+        *word = u32::from_ne_bytes(*half);
+    }
+}
+
 impl Regs {
     /// Goes on at `self.ip`.
     ///

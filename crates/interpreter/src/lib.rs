@@ -76,6 +76,20 @@
 //! [`handlers`].
 
 #![no_std]
+#![cfg_attr(
+    not(all(
+        feature = "decoder",
+        feature = "simd",
+        feature = "fused",
+        feature = "images"
+    )),
+    allow(
+        dead_code,
+        unused_imports,
+        unused_macros,
+        reason = "what is left out are uses, not definitions"
+    )
+)]
 #![allow(
     rustdoc::private_intra_doc_links,
     reason = "the parts are explained where they are"
@@ -93,10 +107,15 @@ mod dispatch;
 mod faults;
 mod float;
 mod handlers;
+#[cfg(feature = "images")]
+pub mod image;
+#[cfg(feature = "images")]
+mod numbers;
 mod ops;
 mod runtime;
 mod simd;
 mod state;
+#[cfg(feature = "decoder")]
 mod translate;
 mod value;
 
@@ -109,6 +128,9 @@ pub use state::{Activation, Frame, Frames, Outcome, SlotStack, TailCall};
 
 /// Whether handlers reach each other by tail calls in this build.
 pub const HAS_TAIL_DISPATCH: bool = cfg!(all(tail_dispatch, not(debug_assertions)));
+
+#[cfg(not(any(feature = "decoder", feature = "images")))]
+compile_error!("there is nothing to run: switch on the feature `decoder` or `images`");
 
 #[cfg(not(any(feature = "std", feature = "libm")))]
 compile_error!("float arithmetic is missing: switch on the feature `std` or `libm`");

@@ -488,4 +488,5 @@ macro_rules! define {
 
 for_each_number!(define);
 
+#[cfg(feature = "simd")]
 crate::simd::for_each_vector!(define);

@@ -85,7 +85,7 @@ pub(crate) struct State {
     /// The native stack pointer that a fault goes back to.
     #[cfg_attr(
         not(guard_pages),
-        expect(dead_code, reason = "nothing faults in this build")
+        allow(dead_code, reason = "nothing faults in this build")
     )]
     pub(crate) native_stack: usize,
     /// What the loop goes on with.

@@ -26,7 +26,9 @@
 //! are used again only after their group was freed.
 
 use crate::types::{CompositeType, ExternType, FuncType, HeapType, RefType, TypeId, ValType};
-use crate::words::{FINAL, KIND_FUNC, Reader, SAME_GROUP, SourceType, Writer};
+#[cfg(feature = "decoder")]
+use crate::words::SourceType;
+use crate::words::{FINAL, KIND_FUNC, Reader, SAME_GROUP, Writer};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -274,6 +276,10 @@ fn limits_match(given: (u64, Option<u64>), wanted: (u64, Option<u64>)) -> bool {
         }
 }
 
+/// How whoever reads a module reaches a registry behind a lock: calls its argument
+/// with the registry.
+pub type WithRegistry<'a> = dyn FnMut(&mut dyn FnMut(&mut TypeRegistry)) + 'a;
+
 /// The canonical types of one engine. The engine keeps it behind a lock.
 pub struct TypeRegistry {
     id: RegistryId,
@@ -395,24 +401,36 @@ impl TypeRegistry {
         self.intern(words, mentions)
     }
 
-    /// The canonical form of a recursion group of a module.
+    /// The canonical form of a recursion group of a module, as the decoder gives it.
     ///
     /// `first_index` is the type index of the group's first type and
     /// `earlier` gives the canonical id for each type index below it. The
     /// group must be valid: supertypes are trusted to match and not to be final.
+    #[cfg(feature = "decoder")]
     pub(crate) fn register_group(
         &mut self,
         group: &[SourceType],
         first_index: u32,
         earlier: &dyn Fn(u32) -> Option<TypeId>,
     ) -> Result<Arc<RecGroup>, RegisterError> {
+        self.register_written(group.len() as u32, first_index, earlier, &mut |writer| {
+            group.iter().try_for_each(|ty| writer.source_type(ty))
+        })
+    }
+
+    /// [`TypeRegistry::register_group`] of the types that `write` writes, so many.
+    pub(crate) fn register_written(
+        &mut self,
+        group_len: u32,
+        first_index: u32,
+        earlier: &dyn Fn(u32) -> Option<TypeId>,
+        write: &mut dyn FnMut(&mut Writer<'_>) -> Result<(), RegisterError>,
+    ) -> Result<Arc<RecGroup>, RegisterError> {
         let mut writer = Writer::new(self);
         writer.first_index = first_index;
-        writer.group_len = group.len() as u32;
+        writer.group_len = group_len;
         writer.earlier = Some(earlier);
-        for ty in group {
-            writer.source_type(ty)?;
-        }
+        write(&mut writer)?;
         let Writer {
             words, mentions, ..
         } = writer;

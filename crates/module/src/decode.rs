@@ -8,7 +8,7 @@
 //! Nothing is allocated on the word of a count alone: a vector's first size is
 //! held to the bytes that are left in its section.
 
-use crate::canon::{RecGroup, RegisterError, TypeRegistry};
+use crate::canon::{RegisterError, TypeRegistry, WithRegistry};
 use crate::const_expr::{ConstExpr, ConstOp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::features::{Features, Proposal};
@@ -29,10 +29,6 @@ use alloc::vec::Vec;
 use wasmparser::{
     FromReader, Operator, Parser, Payload, SectionLimited, Validator, ValidatorResources,
 };
-
-/// How [`Module::decode_with`] reaches a registry behind a lock: calls its
-/// argument with the registry.
-pub type WithRegistry<'a> = dyn FnMut(&mut dyn FnMut(&mut TypeRegistry)) + 'a;
 
 impl Module {
     /// Decodes a module and validates all of it but function bodies, which the
@@ -637,6 +633,7 @@ impl<'a> Decoder<'a> {
                 Operator::I64Const { value } => ConstOp::I64Const(value),
                 Operator::F32Const { value } => ConstOp::F32Const(value.bits()),
                 Operator::F64Const { value } => ConstOp::F64Const(value.bits()),
+                #[cfg(feature = "simd")]
                 Operator::V128Const { value } => ConstOp::V128Const(*value.bytes()),
                 Operator::GlobalGet { global_index } => {
                     ConstOp::GlobalGet(GlobalIndex::new(global_index))
@@ -731,13 +728,7 @@ impl<'a> Decoder<'a> {
 
     fn finish(self, registry: crate::RegistryId) -> (Module, Bodies) {
         let types = self.groups;
-        let id = |index: &TypeIndex| {
-            let ty = &types[index.index()];
-            ty.group.types()[ty.position as usize].id()
-        };
-        let mut types_by_id: Vec<_> = (0..types.len() as u32).map(TypeIndex::new).collect();
-        types_by_id.sort_unstable_by_key(id);
-        types_by_id.dedup_by_key(|index| id(index));
+        let types_by_id = types_by_id(&types);
         let module = self.module;
         let exports = module.exports;
         let mut exports_by_name: Vec<_> = (0..exports.len() as u32).collect();
@@ -791,15 +782,6 @@ fn name_in_gc(operator: &Operator<'_>) -> &'static str {
         Operator::AnyConvertExtern => "any.convert_extern",
         Operator::ExternConvertAny => "extern.convert_any",
         _ => "of gc",
-    }
-}
-
-fn push_group(types: &mut Vec<ModuleType>, group: &Arc<RecGroup>) {
-    for position in 0..group.types().len() as u32 {
-        types.push(ModuleType {
-            group: group.clone(),
-            position,
-        });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::str::FromStr;
+#[cfg(feature = "decoder")]
 use wasmparser::WasmFeatures;
 
 /// A proposal is on by default from this phase of the standardization process.
@@ -13,7 +14,7 @@ macro_rules! proposals {
         $variant:ident {
             name: $name:literal $(or $alias:literal)*,
             phase: $phase:literal,
-            implemented: $implemented:literal,
+            implemented: $implemented:expr,
             flags: $flags:expr,
         }
     )*) => {
@@ -58,6 +59,7 @@ macro_rules! proposals {
             }
 
             /// What the decoder calls it.
+            #[cfg(feature = "decoder")]
             pub(crate) const fn decoder_flags(self) -> WasmFeatures {
                 match self {
                     $(Self::$variant => $flags,)*
@@ -122,12 +124,12 @@ proposals! {
     /// 128-bit vectors.
     Simd {
         name: "simd" or "fixed-width-simd",
-        phase: 5, implemented: true, flags: WasmFeatures::SIMD,
+        phase: 5, implemented: cfg!(feature = "simd"), flags: WasmFeatures::SIMD,
     }
     /// Vector instructions whose results may differ between hosts.
     RelaxedSimd {
         name: "relaxed-simd",
-        phase: 5, implemented: true, flags: WasmFeatures::RELAXED_SIMD,
+        phase: 5, implemented: cfg!(feature = "simd"), flags: WasmFeatures::RELAXED_SIMD,
     }
     /// Several memories in a module.
     MultiMemory {
@@ -286,9 +288,9 @@ impl core::error::Error for NotImplemented {}
 /// ```
 /// use tepui_module::{Features, Proposal};
 /// let mut features = Features::default();
-/// assert!(features.contains(Proposal::Simd));
-/// features.disable("simd".parse().unwrap());
-/// assert!(!features.contains(Proposal::Simd));
+/// assert!(features.contains(Proposal::BulkMemory));
+/// features.disable("bulk-memory".parse().unwrap());
+/// assert!(!features.contains(Proposal::BulkMemory));
 /// assert!(features.enable(Proposal::Gc).is_err());
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -362,11 +364,21 @@ impl Features {
         self.0
     }
 
+    /// The set of this number, if this version implements all that is in it.
+    pub const fn from_bits(bits: u64) -> Option<Features> {
+        if bits & !Self::IMPLEMENTED.0 == 0 {
+            Some(Self(bits))
+        } else {
+            None
+        }
+    }
+
     /// What the decoder must be told.
     ///
     /// Recursive and subtyped function types belong to function references
     /// here, but the decoder knows them by its `gc` flag; what else that flag
     /// lets through is refused by this crate.
+    #[cfg(feature = "decoder")]
     pub(crate) fn decoder_flags(self) -> WasmFeatures {
         let mut flags = WasmFeatures::FLOATS | WasmFeatures::GC_TYPES;
         for proposal in self.iter() {
@@ -379,6 +391,7 @@ impl Features {
     }
 
     /// The proposal that a flag of the decoder stands for.
+    #[cfg(feature = "decoder")]
     pub(crate) fn of_decoder_flag(flag: WasmFeatures) -> Option<Proposal> {
         // Parts of a proposal that have a flag of their own.
         if WasmFeatures::BULK_MEMORY.contains(flag) && !flag.is_empty() {

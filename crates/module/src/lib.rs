@@ -6,7 +6,8 @@
 //! canonical across all modules of an engine, in a [`TypeRegistry`].
 //!
 //! The crate needs `core` and `alloc`. Its feature `std`, on by default, adds
-//! validation on several threads.
+//! validation on several threads. Without the feature `decoder` nothing reads Wasm:
+//! modules come from descriptions alone, which [`Module::describe`] wrote.
 //!
 //! ```
 //! use tepui_module::{Features, Module, TypeRegistry};
@@ -20,6 +21,10 @@
 //! ```
 
 #![no_std]
+#![cfg_attr(
+    not(feature = "decoder"),
+    allow(dead_code, reason = "what only the decoder uses")
+)]
 
 extern crate alloc;
 #[cfg(feature = "std")]
@@ -27,7 +32,9 @@ extern crate std;
 
 pub mod canon;
 mod const_expr;
+#[cfg(feature = "decoder")]
 mod decode;
+mod description;
 mod error;
 pub mod features;
 mod index;
@@ -35,15 +42,19 @@ pub mod limits;
 pub mod module;
 mod names;
 mod summary;
+#[cfg(feature = "decoder")]
 mod support;
 pub mod types;
+#[cfg(feature = "decoder")]
 mod validate;
 mod visit;
 mod words;
 
-pub use canon::{RecGroup, RegisterError, RegistryId, SubType, TypeLookup, TypeRegistry};
+pub use canon::{
+    RecGroup, RegisterError, RegistryId, SubType, TypeLookup, TypeRegistry, WithRegistry,
+};
 pub use const_expr::{ConstContext, ConstExpr, ConstOp, ConstValue};
-pub use decode::WithRegistry;
+pub use description::DescriptionError;
 pub use error::{Error, ErrorFunction, ErrorKind, Result};
 pub use features::{Features, NotImplemented, Proposal, UnknownProposal};
 pub use index::{
@@ -60,11 +71,13 @@ pub use types::{
     CompositeType, ExternType, FieldType, FuncType, GlobalType, HeapType, MemoryType, RefType,
     StorageType, TableType, TagType, TypeId, ValType,
 };
+#[cfg(feature = "decoder")]
 pub use validate::Bodies;
 pub use visit::{CallKind, IntoStep};
 
 /// The decoder whose readers and operators this crate's types speak of, in the
 /// version that it uses.
+#[cfg(feature = "decoder")]
 pub use wasmparser;
 
 /// What the macros of this crate name.

@@ -13,14 +13,14 @@ use crate::canon::{RecGroup, RegistryId, SubType, TypeLookup};
 use crate::const_expr::ConstExpr;
 use crate::features::Features;
 use crate::types::{
-    ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, TagType, TypeId,
-    ValType,
+    ExternType, FuncType, GlobalType, MemoryType, RefType, TableType, TagType, TypeId, ValType,
 };
-use crate::words::abstract_heap_type;
 use crate::{
     DataIndex, DefinedFuncIndex, ElemIndex, FuncIndex, GlobalIndex, MemoryIndex, TableIndex,
     TagIndex, TypeIndex,
 };
+#[cfg(feature = "decoder")]
+use crate::{types::HeapType, words::abstract_heap_type};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -73,8 +73,27 @@ pub(crate) struct ModuleType {
 
 impl ModuleType {
     #[inline]
-    fn get(&self) -> &SubType {
+    pub(crate) fn get(&self) -> &SubType {
         &self.group.types()[self.position as usize]
+    }
+}
+
+/// One index of each type, in the order of their ids.
+pub(crate) fn types_by_id(types: &[ModuleType]) -> Vec<TypeIndex> {
+    let id = |index: &TypeIndex| types[index.index()].get().id();
+    let mut by_id: Vec<_> = (0..types.len() as u32).map(TypeIndex::new).collect();
+    by_id.sort_unstable_by_key(id);
+    by_id.dedup_by_key(|index| id(index));
+    by_id
+}
+
+/// Adds the types of a group.
+pub(crate) fn push_group(types: &mut Vec<ModuleType>, group: &Arc<RecGroup>) {
+    for position in 0..group.types().len() as u32 {
+        types.push(ModuleType {
+            group: group.clone(),
+            position,
+        });
     }
 }
 
@@ -321,54 +340,6 @@ impl Module {
             .expect("validated code names a function type here")
     }
 
-    /// A value type as the decoder gives it, in canonical form.
-    ///
-    /// # Panics
-    ///
-    /// On types that validation under this module's features would refuse; so
-    /// do [`Module::ref_type`], [`Module::heap_type`] and [`Module::block_type`].
-    #[inline]
-    pub fn val_type(&self, ty: wasmparser::ValType) -> ValType {
-        match ty {
-            wasmparser::ValType::I32 => ValType::I32,
-            wasmparser::ValType::I64 => ValType::I64,
-            wasmparser::ValType::F32 => ValType::F32,
-            wasmparser::ValType::F64 => ValType::F64,
-            wasmparser::ValType::V128 => ValType::V128,
-            wasmparser::ValType::Ref(ty) => ValType::Ref(self.ref_type(ty)),
-        }
-    }
-
-    /// A reference type as the decoder gives it, in canonical form.
-    pub fn ref_type(&self, ty: wasmparser::RefType) -> RefType {
-        RefType::new(ty.is_nullable(), self.heap_type(ty.heap_type()))
-    }
-
-    /// A heap type as the decoder gives it, in canonical form.
-    pub fn heap_type(&self, ty: wasmparser::HeapType) -> HeapType {
-        match ty {
-            wasmparser::HeapType::Abstract { ty, .. } => abstract_heap_type(ty),
-            wasmparser::HeapType::Concrete(index) | wasmparser::HeapType::Exact(index) => {
-                let index = index
-                    .as_module_index()
-                    .expect("the decoder names types by module index");
-                HeapType::Concrete(self.type_id(TypeIndex::new(index)))
-            }
-        }
-    }
-
-    /// A block type as the decoder gives it, in canonical form.
-    #[inline]
-    pub fn block_type(&self, ty: wasmparser::BlockType) -> BlockType<'_> {
-        match ty {
-            wasmparser::BlockType::Empty => BlockType::Empty,
-            wasmparser::BlockType::Type(ty) => BlockType::Result(self.val_type(ty)),
-            wasmparser::BlockType::FuncType(index) => {
-                BlockType::Func(self.func_type_at(TypeIndex::new(index)))
-            }
-        }
-    }
-
     // Imports and exports.
 
     /// The imports, in order.
@@ -498,26 +469,6 @@ impl Module {
         self.bodies[index.index()]
     }
 
-    /// A reader of a defined function's body, whose positions are offsets into the module.
-    ///
-    /// # Errors
-    ///
-    /// `None` when `bytes` end before the body does.
-    pub fn body_reader<'a>(
-        &self,
-        bytes: &'a [u8],
-        index: DefinedFuncIndex,
-    ) -> Option<wasmparser::FunctionBody<'a>> {
-        let body = self.body(index);
-        Some(wasmparser::FunctionBody::new(
-            wasmparser::BinaryReader::new_features(
-                bytes.get(body.range())?,
-                u64::from(body.start),
-                self.features.decoder_flags(),
-            ),
-        ))
-    }
-
     // Tables, memories, globals, tags.
 
     /// The tables, imported ones first.
@@ -642,6 +593,78 @@ impl Module {
     pub fn custom_section<'a>(&self, bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
         let section = self.custom_sections.iter().find(|s| *s.name == *name)?;
         bytes.get(section.range.clone())
+    }
+}
+
+/// What the decoder reads, in terms of the module.
+#[cfg(feature = "decoder")]
+impl Module {
+    /// A value type as the decoder gives it, in canonical form.
+    ///
+    /// # Panics
+    ///
+    /// On types that validation under this module's features would refuse; so
+    /// do [`Module::ref_type`], [`Module::heap_type`] and [`Module::block_type`].
+    #[inline]
+    pub fn val_type(&self, ty: wasmparser::ValType) -> ValType {
+        match ty {
+            wasmparser::ValType::I32 => ValType::I32,
+            wasmparser::ValType::I64 => ValType::I64,
+            wasmparser::ValType::F32 => ValType::F32,
+            wasmparser::ValType::F64 => ValType::F64,
+            wasmparser::ValType::V128 => ValType::V128,
+            wasmparser::ValType::Ref(ty) => ValType::Ref(self.ref_type(ty)),
+        }
+    }
+
+    /// A reference type as the decoder gives it, in canonical form.
+    pub fn ref_type(&self, ty: wasmparser::RefType) -> RefType {
+        RefType::new(ty.is_nullable(), self.heap_type(ty.heap_type()))
+    }
+
+    /// A heap type as the decoder gives it, in canonical form.
+    pub fn heap_type(&self, ty: wasmparser::HeapType) -> HeapType {
+        match ty {
+            wasmparser::HeapType::Abstract { ty, .. } => abstract_heap_type(ty),
+            wasmparser::HeapType::Concrete(index) | wasmparser::HeapType::Exact(index) => {
+                let index = index
+                    .as_module_index()
+                    .expect("the decoder names types by module index");
+                HeapType::Concrete(self.type_id(TypeIndex::new(index)))
+            }
+        }
+    }
+
+    /// A block type as the decoder gives it, in canonical form.
+    #[inline]
+    pub fn block_type(&self, ty: wasmparser::BlockType) -> BlockType<'_> {
+        match ty {
+            wasmparser::BlockType::Empty => BlockType::Empty,
+            wasmparser::BlockType::Type(ty) => BlockType::Result(self.val_type(ty)),
+            wasmparser::BlockType::FuncType(index) => {
+                BlockType::Func(self.func_type_at(TypeIndex::new(index)))
+            }
+        }
+    }
+
+    /// A reader of a defined function's body, whose positions are offsets into the module.
+    ///
+    /// # Errors
+    ///
+    /// `None` when `bytes` end before the body does.
+    pub fn body_reader<'a>(
+        &self,
+        bytes: &'a [u8],
+        index: DefinedFuncIndex,
+    ) -> Option<wasmparser::FunctionBody<'a>> {
+        let body = self.body(index);
+        Some(wasmparser::FunctionBody::new(
+            wasmparser::BinaryReader::new_features(
+                bytes.get(body.range())?,
+                u64::from(body.start),
+                self.features.decoder_flags(),
+            ),
+        ))
     }
 }
 

@@ -8,7 +8,8 @@
 use crate::FuncIndex;
 use crate::module::Module;
 use alloc::vec::Vec;
-use wasmparser::{BinaryReader, BranchHintSectionReader, Name, NameSectionReader};
+#[cfg(feature = "decoder")]
+use wasmparser::{BinaryReader, BranchHintSectionReader};
 
 /// The names of a module's functions, for whoever needs many of them.
 #[derive(Clone, Debug, Default)]
@@ -65,10 +66,9 @@ impl BranchHints {
 impl Module {
     /// The name of the module in its name section.
     pub fn name<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
-        self.name_subsections(bytes).find_map(|name| match name {
-            Name::Module { name, .. } => Some(name),
-            _ => None,
-        })
+        self.name_subsections(bytes)
+            .filter(|(id, _)| *id == MODULE_NAME)
+            .find_map(|(_, mut content)| content.name())
     }
 
     /// The name of a function in the name section.
@@ -89,6 +89,35 @@ impl Module {
         FunctionNames { names }
     }
 
+    fn name_subsections<'a>(
+        &self,
+        bytes: &'a [u8],
+    ) -> impl Iterator<Item = (u8, Reader<'a>)> + use<'a> {
+        let mut section = Reader(self.custom_section(bytes, "name").unwrap_or_default());
+        core::iter::from_fn(move || {
+            let id = section.byte()?;
+            Some((id, Reader(section.vector()?)))
+        })
+    }
+
+    fn function_naming<'a>(
+        &self,
+        bytes: &'a [u8],
+    ) -> impl Iterator<Item = (FuncIndex, &'a str)> + use<'a> {
+        self.name_subsections(bytes)
+            .filter(|(id, _)| *id == FUNCTION_NAMES)
+            .flat_map(|(_, mut content)| {
+                let count = content.number().unwrap_or(0);
+                (0..count).map_while(move |_| {
+                    let index = content.number()?;
+                    Some((FuncIndex::new(index), content.name()?))
+                })
+            })
+    }
+}
+
+#[cfg(feature = "decoder")]
+impl Module {
     /// The branch hints, when the proposal is on and the module has any.
     pub fn branch_hints(&self, bytes: &[u8]) -> BranchHints {
         let mut hints = Vec::new();
@@ -106,22 +135,45 @@ impl Module {
         }
         BranchHints { hints }
     }
+}
 
-    fn name_subsections<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = Name<'a>> + use<'a> {
-        let section = self.custom_section(bytes, "name").unwrap_or_default();
-        NameSectionReader::new(BinaryReader::new(section, 0)).map_while(Result::ok)
+/// The subsection of the module's name.
+const MODULE_NAME: u8 = 0;
+/// The subsection of the functions' names.
+const FUNCTION_NAMES: u8 = 1;
+
+/// Reads a name section, as far as it can be read.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn byte(&mut self) -> Option<u8> {
+        let (byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*byte)
     }
 
-    fn function_naming<'a>(
-        &self,
-        bytes: &'a [u8],
-    ) -> impl Iterator<Item = (FuncIndex, &'a str)> + use<'a> {
-        self.name_subsections(bytes)
-            .filter_map(|name| match name {
-                Name::Function(names) => Some(names),
-                _ => None,
-            })
-            .flat_map(|names| names.map_while(Result::ok))
-            .map(|naming| (FuncIndex::new(naming.index), naming.name))
+    /// An unsigned number of 32 bits.
+    fn number(&mut self) -> Option<u32> {
+        let mut value = 0u64;
+        for shift in (0..35).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return u32::try_from(value).ok();
+            }
+        }
+        None
+    }
+
+    /// A length, and so many bytes.
+    fn vector(&mut self) -> Option<&'a [u8]> {
+        let length = self.number()?;
+        let (bytes, rest) = self.0.split_at_checked(length as usize)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    fn name(&mut self) -> Option<&'a str> {
+        core::str::from_utf8(self.vector()?).ok()
     }
 }

@@ -219,6 +219,10 @@ pub(crate) fn explain(
     {
         return Error::unsupported(proposal, offset, message);
     }
+    // What the decoder says of vectors when it was built without them.
+    if !Proposal::Simd.is_implemented() && message.starts_with("unexpected SIMD opcode") {
+        return Error::unsupported(Proposal::Simd, offset, message);
+    }
     if is_limit(message) {
         return Error::new(ErrorKind::Limit, offset, message);
     }
@@ -295,7 +299,14 @@ fn validate(bytes: &[u8], flags: WasmFeatures) -> wasmparser::Result<()> {
     let mut allocations = wasmparser::FuncValidatorAllocations::default();
     for payload in parser.parse_all(bytes) {
         if let ValidPayload::Func(function, body) = validator.payload(&payload?)? {
-            let mut function = function.into_validator(allocations);
+            // By reference, as whoever validates bodies has them: one copy of the code.
+            let mut function = wasmparser::FuncToValidate {
+                resources: &function.resources,
+                index: function.index,
+                ty: function.ty,
+                features: function.features,
+            }
+            .into_validator(allocations);
             let mut reader = body.get_binary_reader();
             function.read_locals(&mut reader)?;
             reader.set_features(flags);

@@ -19,9 +19,11 @@ use crate::{DefinedFuncIndex, FuncIndex};
 use alloc::vec::Vec;
 use core::num::NonZeroUsize;
 use core::ops::Range;
+#[cfg(feature = "simd")]
+use wasmparser::VisitSimdOperator;
 use wasmparser::{
     BinaryReader, FrameKind, FrameStack, FuncToValidate, FuncValidatorAllocations,
-    ValidatorResources, VisitOperator, VisitSimdOperator,
+    ValidatorResources, VisitOperator,
 };
 
 /// The function bodies of a decoded module, not yet validated.
@@ -614,6 +616,7 @@ where
 {
     type Output = wasmparser::Result<()>;
 
+    #[cfg(feature = "simd")]
     #[inline]
     fn simd_visitor(
         &mut self,
@@ -629,6 +632,7 @@ where
     wasmparser::for_each_visit_operator!(define_pair);
 }
 
+#[cfg(feature = "simd")]
 macro_rules! check_simd_groups {
     ($(@$group:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {
         $(const _: () = {
@@ -641,4 +645,5 @@ macro_rules! check_simd_groups {
     };
 }
 // Vector operators are passed on unseen, so their proposals must be implemented.
+#[cfg(feature = "simd")]
 wasmparser::for_each_visit_simd_operator!(check_simd_groups);

@@ -13,6 +13,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// A defined type to be registered: its references name types by module index.
+#[cfg(feature = "decoder")]
 pub(crate) use wasmparser::SubType as SourceType;
 
 pub(crate) const FINAL: u32 = 1;
@@ -100,10 +101,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn index(&mut self, index: wasmparser::PackedIndex) -> Result<(), RegisterError> {
-        let index = index
-            .as_module_index()
-            .ok_or(RegisterError::Unrepresentable)?;
+    /// A reference to the type of this module index.
+    fn index(&mut self, index: u32) -> Result<(), RegisterError> {
         if index >= self.first_index {
             let position = index - self.first_index;
             if position >= self.group_len {
@@ -133,6 +132,83 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// A value type of a description: a word that [`described`] gave, and the module
+    /// index of the type that it is a reference to, if it is one to a type.
+    pub(crate) fn described_val(
+        &mut self,
+        word: u32,
+        index: Option<u32>,
+    ) -> Result<(), RegisterError> {
+        self.words.push(word);
+        index.map_or(Ok(()), |index| self.index(index))
+    }
+
+    /// The beginning of a function type of a description.
+    pub(crate) fn described_func(
+        &mut self,
+        is_final: bool,
+        supertype: Option<u32>,
+        params: u32,
+        results: u32,
+    ) -> Result<(), RegisterError> {
+        let flags = if is_final { FINAL } else { 0 };
+        match supertype {
+            None => self.words.push(flags),
+            Some(supertype) => {
+                self.words.push(flags | HAS_SUPER);
+                self.index(supertype)?;
+            }
+        }
+        self.words.extend([KIND_FUNC, params, results]);
+        Ok(())
+    }
+}
+
+/// A value type as one word; and the type that it is a reference to, if it is one to
+/// a defined type.
+pub(crate) fn described(ty: ValType) -> (u32, Option<TypeId>) {
+    match ty {
+        ValType::Ref(ty) => {
+            let nullable = if ty.nullable { NULLABLE } else { 0 };
+            match ty.heap {
+                HeapType::Concrete(id) => (TAG_CONCRETE | nullable, Some(id)),
+                heap => (tag_of(Plain::Heap(heap)) | nullable, None),
+            }
+        }
+        ty => (tag_of(Plain::Val(ty)), None),
+    }
+}
+
+/// Whether a word that [`described`] gave is of a reference to a defined type.
+pub(crate) fn is_concrete(word: u32) -> bool {
+    word & TAG == TAG_CONCRETE
+}
+
+/// The value type that [`described`] gave this for, if it is one.
+pub(crate) fn undescribed(word: u32, id: Option<TypeId>) -> Option<ValType> {
+    let nullable = match word & !TAG {
+        0 => false,
+        NULLABLE => true,
+        _ => return None,
+    };
+    if let Some(id) = id {
+        return Some(RefType::new(nullable, HeapType::Concrete(id)).into());
+    }
+    match TAGS.get((word & TAG) as usize)?.1 {
+        Plain::Val(ty) if !nullable => Some(ty),
+        Plain::Heap(heap) => Some(RefType::new(nullable, heap).into()),
+        _ => None,
+    }
+}
+
+/// Types as the decoder gives them.
+#[cfg(feature = "decoder")]
+impl Writer<'_> {
+    fn packed(&mut self, index: Option<wasmparser::PackedIndex>) -> Result<(), RegisterError> {
+        let index = index.and_then(|index| index.as_module_index());
+        self.index(index.ok_or(RegisterError::Unrepresentable)?)
+    }
+
     fn source_val(&mut self, ty: wasmparser::ValType, extra: u32) -> Result<(), RegisterError> {
         use wasmparser::ValType as V;
         let ty = match ty {
@@ -146,8 +222,7 @@ impl<'a> Writer<'a> {
                 match ty.heap_type() {
                     wasmparser::HeapType::Concrete(index) => {
                         self.words.push(TAG_CONCRETE | nullable | extra);
-                        let index = index.pack().ok_or(RegisterError::Unrepresentable)?;
-                        self.index(index)?;
+                        self.packed(index.pack())?;
                     }
                     wasmparser::HeapType::Abstract { shared: false, ty } => {
                         let tag = tag_of(Plain::Heap(abstract_heap_type(ty)));
@@ -192,7 +267,7 @@ impl<'a> Writer<'a> {
             None => self.words.push(flags),
             Some(&supertype) => {
                 self.words.push(flags | HAS_SUPER);
-                self.index(supertype)?;
+                self.packed(Some(supertype))?;
             }
         }
         match &composite.inner {
@@ -217,13 +292,14 @@ impl<'a> Writer<'a> {
             }
             wasmparser::CompositeInnerType::Cont(ty) => {
                 self.words.push(KIND_CONT);
-                self.index(ty.0)?;
+                self.packed(Some(ty.0))?;
             }
         }
         Ok(())
     }
 }
 
+#[cfg(feature = "decoder")]
 pub(crate) fn abstract_heap_type(ty: wasmparser::AbstractHeapType) -> HeapType {
     use wasmparser::AbstractHeapType as A;
     match ty {

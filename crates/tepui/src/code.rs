@@ -1,4 +1,6 @@
 //! How are the functions of a module run? As code behind slots, or interpreted.
+//!
+//! This file holds unsafe code: it hands on what images vouch for.
 
 use alloc::sync::Arc;
 #[cfg(feature = "compiler")]
@@ -54,7 +56,7 @@ impl ModuleCode {
             #[cfg(feature = "interpreter")]
             interpreted: engine
                 .uses(Tier::Interpreter)
-                .then(|| tepui_interpreter::ModuleCode::new(decoded, &plan, tunables)),
+                .then(|| interpreted(module, &plan, tunables)),
             plan,
         })
     }
@@ -128,6 +130,23 @@ impl ModuleCode {
         let _ = function;
         core::ptr::null()
     }
+}
+
+/// The functions of a module as the interpreter knows them.
+#[cfg(feature = "interpreter")]
+fn interpreted(
+    module: &ModuleInner,
+    plan: &Plan,
+    tunables: &Tunables,
+) -> tepui_interpreter::ModuleCode {
+    #[cfg(feature = "images")]
+    if let Some(image) = module.image() {
+        // SAFETY: whoever loaded the image vouched for it.
+        return unsafe {
+            tepui_interpreter::ModuleCode::from_image(module.module(), plan, tunables, image)
+        };
+    }
+    tepui_interpreter::ModuleCode::new(module.module(), plan, tunables)
 }
 
 /// The layout that images of this host are made for.

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::num::NonZeroUsize;
 
+use tepui_abi::target::Endianness;
 use tepui_abi::{Architecture, Target};
 use tepui_module::{Features, Proposal};
 
@@ -360,26 +361,38 @@ impl Config {
     }
 
     /// Compiles for another machine: the engine can then only
-    /// [make images](Engine::precompile_module).
+    /// make images (`Engine::precompile_module`).
     ///
     /// `triple` begins with the architecture: `x86_64`, `aarch64`, `riscv64` or
     /// `s390x`; the code does not depend on the rest. It uses no more than what
-    /// every processor of the architecture has.
+    /// every processor of the architecture has. Images for the interpreter are made
+    /// for many more, such as `riscv32imac`, `thumbv7em`, `i686` or `wasm32`.
     ///
     /// # Errors
     ///
     /// When there is no code for the architecture.
     pub fn target(&mut self, triple: &str) -> Result<&mut Config> {
         let name = triple.split('-').next().unwrap_or(triple);
-        let architecture = Architecture::NATIVE
+        let native = Architecture::NATIVE
             .into_iter()
             .find(|architecture| name.starts_with(&*architecture.to_string()))
-            .ok_or_else(|| {
-                crate::Error::msg(format!(
-                    "no compiler for `{triple}`; there are x86_64, aarch64, riscv64, s390x"
-                ))
-            })?;
-        self.target = Some(Target::of(architecture));
+            .map(Target::of);
+        let target = native.or_else(|| {
+            let known = INTERPRETED
+                .iter()
+                .find(|(start, ..)| name.starts_with(start));
+            known.map(|&(_, pointer_bytes, endianness)| Target {
+                architecture: Architecture::Interpreted,
+                pointer_bytes,
+                endianness,
+            })
+        });
+        self.target = Some(target.ok_or_else(|| {
+            crate::Error::msg(format!(
+                "no compiler for `{triple}`; there are x86_64, aarch64, riscv64, s390x; and for \
+                 the interpreter most others with 32 or 64 bits"
+            ))
+        })?);
         Ok(self)
     }
 
@@ -400,6 +413,31 @@ impl Config {
         self
     }
 }
+
+/// Machines for which there are only images for the interpreter: what their names begin
+/// with, bytes of a pointer, and the order of bytes. The first that fits counts.
+const INTERPRETED: &[(&str, u8, Endianness)] = &[
+    ("armeb", 4, Endianness::Big),
+    ("arm", 4, Endianness::Little),
+    ("thumb", 4, Endianness::Little),
+    ("riscv32", 4, Endianness::Little),
+    ("i386", 4, Endianness::Little),
+    ("i586", 4, Endianness::Little),
+    ("i686", 4, Endianness::Little),
+    ("wasm32", 4, Endianness::Little),
+    ("wasm64", 8, Endianness::Little),
+    ("xtensa", 4, Endianness::Little),
+    ("mipsel", 4, Endianness::Little),
+    ("mips64el", 8, Endianness::Little),
+    ("mips64", 8, Endianness::Big),
+    ("mips", 4, Endianness::Big),
+    ("powerpc64le", 8, Endianness::Little),
+    ("powerpc64", 8, Endianness::Big),
+    ("powerpc", 4, Endianness::Big),
+    ("loongarch64", 8, Endianness::Little),
+    ("sparc64", 8, Endianness::Big),
+    ("sparc", 4, Endianness::Big),
+];
 
 #[cfg(test)]
 mod tests {

@@ -72,7 +72,11 @@ mod error;
 mod externals;
 mod func;
 mod host;
+#[cfg(any(feature = "compiler", feature = "images"))]
+mod image;
 mod instance;
+#[cfg(all(feature = "images", feature = "interpreter"))]
+mod interpreted_image;
 #[cfg(feature = "interpreter")]
 mod interpreter;
 mod limits;

@@ -1,4 +1,6 @@
 //! Modules: decoded, validated and compiled once, instantiated many times.
+//!
+//! This file holds unsafe code: it keeps what images vouch for.
 
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
@@ -6,7 +8,11 @@ use core::fmt;
 #[cfg(feature = "std")]
 use std::path::Path;
 
-use tepui_module::{ExternIndex, FuncIndex, Module as Decoded, Summaries};
+#[cfg(feature = "images")]
+use tepui_interpreter::image::ImageCode;
+#[cfg(feature = "decoder")]
+use tepui_module::Summaries;
+use tepui_module::{ExternIndex, FuncIndex, Module as Decoded};
 
 #[cfg(feature = "std")]
 use crate::Error;
@@ -29,8 +35,12 @@ pub struct Module {
 
 pub(crate) struct ModuleInner {
     engine: Engine,
-    bytes: Vec<u8>,
+    /// What it was decoded from, or its image.
+    bytes: Cow<'static, [u8]>,
     module: Decoded,
+    /// Its functions, if it comes from an image for the interpreter.
+    #[cfg(feature = "images")]
+    image: Option<ImageCode>,
     /// What validation learned; an image is not validated again.
     #[cfg(feature = "compiler")]
     summaries: Option<Summaries>,
@@ -49,6 +59,8 @@ struct Names {
     functions: Vec<(u32, Arc<str>)>,
 }
 
+/// From Wasm.
+#[cfg(feature = "decoder")]
 impl Module {
     /// Compiles a module, in the binary format or, with the feature `wat`, in
     /// the text format.
@@ -111,33 +123,34 @@ impl Module {
         Ok(module)
     }
 
+    /// A module of what was decoded, without code.
     pub(crate) fn assemble(
         engine: &Engine,
         bytes: Vec<u8>,
         module: Decoded,
         summaries: Option<Summaries>,
     ) -> Module {
-        // Summaries are for compilers.
+        #[allow(unused_mut, reason = "summaries are for compilers")]
+        let mut inner = ModuleInner::new(engine, Cow::Owned(bytes), module);
+        #[cfg(feature = "compiler")]
+        {
+            inner.summaries = summaries;
+        }
         #[cfg(not(feature = "compiler"))]
         drop(summaries);
-        let type_ids = module.types().map(|id| id.as_u32()).collect();
+        inner.into()
+    }
+}
+
+impl From<ModuleInner> for Module {
+    fn from(inner: ModuleInner) -> Module {
         Module {
-            inner: Arc::new(ModuleInner {
-                engine: engine.clone(),
-                bytes,
-                module,
-                #[cfg(feature = "compiler")]
-                summaries,
-                type_ids,
-                guarded: OnceLock::new(),
-                checked: OnceLock::new(),
-                compiling: Mutex::new(()),
-                startup: OnceLock::new(),
-                names: OnceLock::new(),
-            }),
+            inner: Arc::new(inner),
         }
     }
+}
 
+impl Module {
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.inner.engine
@@ -190,8 +203,13 @@ impl Module {
             .map(move |section| &bytes[section.range.clone()])
     }
 
-    /// The module in the binary format.
+    /// The module in the binary format; empty if it comes from an image for the
+    /// interpreter, which does not contain it.
     pub fn binary(&self) -> &[u8] {
+        #[cfg(feature = "images")]
+        if self.inner.image.is_some() {
+            return &[];
+        }
         &self.inner.bytes
     }
 
@@ -214,6 +232,7 @@ impl fmt::Debug for Module {
 }
 
 /// The module in the binary format, translated from text where it is text.
+#[cfg(feature = "decoder")]
 pub(crate) fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     #[cfg(feature = "wat")]
     if !bytes.starts_with(b"\0asm") {
@@ -223,6 +242,7 @@ pub(crate) fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
 }
 
 /// Decodes and validates, holding the engine's types only as long as needed.
+#[cfg(feature = "decoder")]
 pub(crate) fn decode(engine: &Engine, bytes: &[u8]) -> Result<(Decoded, Summaries)> {
     let (module, bodies) = Decoded::decode_with(bytes, engine.features(), &mut |register| {
         register(&mut engine.types_mut());
@@ -237,6 +257,45 @@ pub(crate) fn decode(engine: &Engine, bytes: &[u8]) -> Result<(Decoded, Summarie
 }
 
 impl ModuleInner {
+    /// A module without code.
+    pub(crate) fn new(engine: &Engine, bytes: Cow<'static, [u8]>, module: Decoded) -> ModuleInner {
+        let type_ids = module.types().map(|id| id.as_u32()).collect();
+        ModuleInner {
+            engine: engine.clone(),
+            bytes,
+            module,
+            #[cfg(feature = "images")]
+            image: None,
+            #[cfg(feature = "compiler")]
+            summaries: None,
+            type_ids,
+            guarded: OnceLock::new(),
+            checked: OnceLock::new(),
+            compiling: Mutex::new(()),
+            startup: OnceLock::new(),
+            names: OnceLock::new(),
+        }
+    }
+
+    /// The same with functions from an image for the interpreter, which is the bytes
+    /// of the module.
+    ///
+    /// # Safety
+    ///
+    /// As for [`tepui_interpreter::ModuleCode::from_image`], under the engine's
+    /// tunables.
+    #[cfg(feature = "images")]
+    pub(crate) unsafe fn with_bytecode(mut self, image: ImageCode) -> ModuleInner {
+        self.image = Some(image);
+        self
+    }
+
+    /// The functions, if they come from an image for the interpreter.
+    #[cfg(feature = "images")]
+    pub(crate) fn image(&self) -> Option<ImageCode> {
+        self.image
+    }
+
     /// What was decoded.
     pub(crate) fn module(&self) -> &Decoded {
         &self.module
@@ -283,6 +342,12 @@ impl ModuleInner {
     /// When a function exceeds a limit of the compiler, or memory for code
     /// cannot be had.
     pub(crate) fn code(self: &Arc<Self>, variant: Variant) -> Result<Arc<ModuleCode>> {
+        // Images are made for memories that are checked.
+        #[cfg(feature = "images")]
+        let variant = match self.image {
+            Some(_) => Variant::Checked,
+            None => variant,
+        };
         let cell = self.cell(variant);
         if let Some(code) = cell.get() {
             return Ok(code.clone());

@@ -1,5 +1,7 @@
 //! Which calls of the embedding API go beyond the plain store, module and
 //! instance? They stand here, so that a change of that API is met in one file.
+//!
+//! This file holds unsafe code: it loads images, its own.
 
 use tepui::{Engine, ExternRef, Module, Result, Store, Val};
 
@@ -8,6 +10,14 @@ use tepui::{Engine, ExternRef, Module, Result, Store, Val};
 /// `(module binary …)` that happens to spell text must be refused.
 pub(crate) fn compile(engine: &Engine, binary: &[u8]) -> Result<Module> {
     Module::from_binary(engine, binary)
+}
+
+/// [`compile`], by way of an image.
+#[cfg(feature = "images")]
+pub(crate) fn compile_to_image(engine: &Engine, binary: &[u8]) -> Result<Module> {
+    let image = Module::from_binary(engine, binary)?.serialize()?;
+    // SAFETY: made just now.
+    unsafe { Module::deserialize(engine, image) }
 }
 
 /// The value `(ref.extern n)`: a host reference that carries `n`.

@@ -29,6 +29,7 @@ pub struct WastRunner {
     engine: Engine,
     stack_size: usize,
     printer: Printer,
+    compile: fn(&Engine, &[u8]) -> tepui::Result<Module>,
 }
 
 impl std::fmt::Debug for WastRunner {
@@ -51,7 +52,15 @@ impl WastRunner {
             engine: engine.clone(),
             stack_size: Self::DEFAULT_STACK_SIZE,
             printer: Arc::new(|_| {}),
+            compile: engine::compile,
         }
+    }
+
+    /// Runs no module but by way of an image, written and loaded again.
+    #[cfg(feature = "images")]
+    pub fn through_images(mut self) -> WastRunner {
+        self.compile = engine::compile_to_image;
+        self
     }
 
     /// Sets the size in bytes of the native stack that scripts and their
@@ -423,7 +432,8 @@ where
 
     fn compile(&self, module: &mut QuoteWat<'_>) -> Result<Result<Module, String>, Fault> {
         Ok(encode(module)?.and_then(|binary| {
-            engine::compile(&self.environment.runner.engine, &binary).map_err(|e| format!("{e:?}"))
+            let runner = self.environment.runner;
+            (runner.compile)(&runner.engine, &binary).map_err(|e| format!("{e:?}"))
         }))
     }
 

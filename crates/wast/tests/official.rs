@@ -37,6 +37,8 @@ struct Way {
     /// Whether functions that are entered a second time get better code, and calls
     /// leave for it in the first round of a loop.
     tiers_up: bool,
+    /// Whether modules run by way of an image.
+    from_images: bool,
 }
 
 impl From<Strategy> for Way {
@@ -44,6 +46,7 @@ impl From<Strategy> for Way {
         Way {
             strategy,
             tiers_up: false,
+            from_images: false,
         }
     }
 }
@@ -51,23 +54,32 @@ impl From<Strategy> for Way {
 impl std::fmt::Display for Way {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let tiers_up = if self.tiers_up { ", tiering up" } else { "" };
-        write!(f, "{}{tiers_up}", self.strategy)
+        let images = if self.from_images { ", from images" } else { "" };
+        write!(f, "{}{tiers_up}{images}", self.strategy)
     }
 }
 
-/// The way that is no tier: what `TEPUI_TIERS` calls it.
+/// The ways that are no tiers: what `TEPUI_TIERS` calls them.
 const TIERING_UP: &str = "tiering-up";
+/// The interpreter's images hold bytecode of another form than it runs otherwise.
+const IMAGES: &str = "images";
 
 /// The ways that `TEPUI_TIERS` lists; without it the tiers of this build, mixtures
-/// of them, and the way up where there is one.
+/// of them, the interpreter's images, and the way up where there is one.
 fn ways() -> Vec<Way> {
     let up = Way {
         strategy: Strategy::Baseline,
         tiers_up: true,
+        from_images: false,
+    };
+    let images = Way {
+        from_images: cfg!(feature = "images"),
+        ..Strategy::Interpreter.into()
     };
     if let Ok(list) = std::env::var("TEPUI_TIERS") {
         let way = |name: &str| match name.trim() {
             TIERING_UP => up,
+            IMAGES => images,
             name => name.parse::<Strategy>().expect("the name of a tier").into(),
         };
         return list.split(',').map(way).collect();
@@ -76,7 +88,10 @@ fn ways() -> Vec<Way> {
     let ways = Strategy::AVAILABLE.iter().copied().chain(mixed);
     let both = [Strategy::Baseline, Strategy::Optimizing];
     let tiers_up = both.iter().all(|tier| tier.is_available());
-    ways.map(Way::from).chain(tiers_up.then_some(up)).collect()
+    ways.map(Way::from)
+        .chain(tiers_up.then_some(up))
+        .chain(images.from_images.then_some(images))
+        .collect()
 }
 
 /// A part of the suite: of every `of` files the one at `index`, which is smaller.
@@ -160,10 +175,18 @@ fn run_all(
     way: Way,
     files: &[TestFile<'static>],
 ) -> (BTreeMap<String, Report>, Vec<(Duration, String)>) {
-    let current = WastRunner::new(&engine(way, &[]));
+    let runner = |off| {
+        let runner = WastRunner::new(&engine(way, off));
+        #[cfg(feature = "images")]
+        if way.from_images {
+            return runner.through_images();
+        }
+        runner
+    };
+    let current = runner(&[]);
     let older: BTreeMap<_, _> = OLDER
         .iter()
-        .map(|(name, off)| (*name, WastRunner::new(&engine(way, off))))
+        .map(|(name, off)| (*name, runner(off)))
         .collect();
     let next = AtomicUsize::new(0);
     let results = Mutex::new((BTreeMap::new(), Vec::new()));

@@ -15,7 +15,7 @@
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-use tepui_abi::layout::FuncRefLayout;
+use tepui_abi::layout::{ContextLayout, FuncRefLayout};
 use tepui_abi::{Target, Trap};
 use tepui_module::{DefinedFuncIndex, TypeIndex};
 
@@ -35,6 +35,8 @@ const RELOAD_WORDS: usize = HANDLER_WORDS;
 
 /// Operands of a direct call.
 pub(crate) const CALL: usize = 6;
+/// Operands of a direct call by index.
+pub(crate) const CALL_INDEXED: usize = 4;
 /// Operands of a call of an import.
 pub(crate) const CALL_IMPORT: usize = 4;
 /// Operands of a call of a reference.
@@ -425,10 +427,41 @@ unsafe fn invoke_tail(r: Regs, reference: *const u8) -> Signal {
     }
 }
 
-/// The reference in the table element that a `call_indirect` names, checked.
-/// `at` is its first operand: the index, the place, the expected type's id.
+/// The code of a function of the module, if it has been translated.
 #[inline(always)]
-unsafe fn from_table<const CHECK: u8>(r: &Regs, at: usize) -> Result<*const u8, Trap> {
+unsafe fn of_module(r: &Regs, function: u32) -> *const FunctionCode {
+    // SAFETY: as for a handler.
+    unsafe {
+        let entries = (*ModuleCode::of(r.ctx)).entries.as_ptr();
+        (*entries.add(function as usize))
+            .code
+            .load(Ordering::Acquire)
+    }
+}
+
+/// The id of a type that operand `at` names: by its index in the module, or itself.
+#[inline(always)]
+unsafe fn type_id<const BY_INDEX: bool>(r: &Regs, at: usize) -> u32 {
+    const TYPE_IDS: u32 = ContextLayout::type_ids_on(Target::host());
+    // SAFETY: as for a handler; contexts point to the ids of all types.
+    unsafe {
+        let word = r.word(at);
+        if BY_INDEX {
+            let ids = r.ctx.add(TYPE_IDS as usize).cast::<*const u32>().read();
+            ids.add(word as usize).read()
+        } else {
+            word
+        }
+    }
+}
+
+/// The reference in the table element that a `call_indirect` names, checked.
+/// `at` is its first operand: the index, the place, the expected type.
+#[inline(always)]
+unsafe fn from_table<const CHECK: u8, const BY_INDEX: bool>(
+    r: &Regs,
+    at: usize,
+) -> Result<*const u8, Trap> {
     // SAFETY: as for a handler.
     unsafe {
         let Some((base, index)) = element(r, at, at + 1) else {
@@ -438,7 +471,7 @@ unsafe fn from_table<const CHECK: u8>(r: &Regs, at: usize) -> Result<*const u8, 
         if reference.is_null() {
             return Err(Trap::IndirectCallToNull);
         }
-        if CHECK == check::EXACT && reference_type(reference) != r.word(at + 2) {
+        if CHECK == check::EXACT && reference_type(reference) != type_id::<BY_INDEX>(r, at + 2) {
             return Err(Trap::BadSignature);
         }
         Ok(reference)
@@ -479,26 +512,36 @@ handlers! {
         let entry = ptr::with_exposed_provenance::<FunctionEntry>(r.wide(4) as usize);
         let code = (*entry).code.load(Ordering::Acquire);
         if code.is_null() {
-            return call_rarely(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float);
+            return call_rarely::<CALL>(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float);
         }
         let fp = callee_frame(&r);
         push(r, code, fp, reload_of(&r, CALL).wrapping_add(RELOAD_WORDS), r.ctx)
     }
 
+    /// Calls a function of the module. Then: the function.
+    fn call_indexed(r) {
+        let code = of_module(&r, r.word(3));
+        if code.is_null() {
+            return call_rarely::<CALL_INDEXED>(
+                r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float,
+            );
+        }
+        let fp = callee_frame(&r);
+        push(r, code, fp, reload_of(&r, CALL_INDEXED).wrapping_add(RELOAD_WORDS), r.ctx)
+    }
+
     #[cold]
-    #[inline(never)]
-    fn call_rarely(r) {
+    fn call_rarely[const OPERANDS: usize](r) {
         r.publish();
         match ((*r.state).runtime.resolve)(r.ctx, DefinedFuncIndex::new(r.word(3))) {
-            Ok(Resolution::Interpreted(code)) => push_across(r, code.as_ptr(), r.ctx, CALL),
-            Ok(Resolution::Native(code)) => call_native::<CALL>(r, code, r.ctx),
+            Ok(Resolution::Interpreted(code)) => push_across(r, code.as_ptr(), r.ctx, OPERANDS),
+            Ok(Resolution::Native(code)) => call_native::<OPERANDS>(r, code, r.ctx),
             Ok(Resolution::Host) => unreachable!("defined functions are not the host's"),
             Err(raised) => r.raise(raised),
         }
     }
 
     /// Calls the function in `callee`, which is one of the host.
-    #[inline(never)]
     fn invoke_host[const OPERANDS: usize](r) {
         r.publish();
         let ctx = reference_context((*r.state).callee);
@@ -515,7 +558,6 @@ handlers! {
 
     /// Calls the function in `callee`, which is not known to be translated.
     #[cold]
-    #[inline(never)]
     fn invoke_rarely[const OPERANDS: usize](r) {
         let reference = (*r.state).callee;
         let ctx = reference_context(reference);
@@ -568,16 +610,16 @@ handlers! {
                 }
             }
         }
-        call_indirect::<CHECK>(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float)
+        call_indirect::<CHECK, false>(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float)
     }
 
-    /// Calls through a table. Then: the index, the table's place, the id of the
-    /// type, the entries of the module's functions.
-    fn call_indirect[const CHECK: u8](r) {
-        match from_table::<CHECK>(&r, 3) {
+    /// Calls through a table. Then: the index, the table's place, the type (its id,
+    /// or its index in the module), the entries of the module's functions.
+    fn call_indirect[const CHECK: u8, const BY_INDEX: bool](r) {
+        match from_table::<CHECK, BY_INDEX>(&r, 3) {
             Ok(reference) => {
                 if CHECK == check::SUBTYPE {
-                    match has_subtype(&r, reference, r.word(5)) {
+                    match has_subtype(&r, reference, type_id::<BY_INDEX>(&r, 5)) {
                         Ok(true) => {}
                         Ok(false) => return r.trap(Trap::BadSignature),
                         Err(raised) => return r.raise(raised),
@@ -599,8 +641,16 @@ handlers! {
         return_call_rarely(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float)
     }
 
+    /// Tail-calls a function of the module. Then: the function.
+    fn return_call_indexed(r) {
+        let code = of_module(&r, r.word(TAIL));
+        if !code.is_null() {
+            return replace(r, code, r.ctx);
+        }
+        return_call_rarely(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float)
+    }
+
     #[cold]
-    #[inline(never)]
     fn return_call_rarely(r) {
         r.publish();
         match ((*r.state).runtime.resolve)(r.ctx, DefinedFuncIndex::new(r.word(TAIL))) {
@@ -626,13 +676,13 @@ handlers! {
         invoke_tail(r, reference)
     }
 
-    /// Tail-calls through a table. Then: the index, the table's place, the id of
-    /// the type.
-    fn return_call_indirect[const CHECK: u8](r) {
-        match from_table::<CHECK>(&r, TAIL) {
+    /// Tail-calls through a table. Then: the index, the table's place, the type (its
+    /// id, or its index in the module).
+    fn return_call_indirect[const CHECK: u8, const BY_INDEX: bool](r) {
+        match from_table::<CHECK, BY_INDEX>(&r, TAIL) {
             Ok(reference) => {
                 if CHECK == check::SUBTYPE {
-                    match has_subtype(&r, reference, r.word(TAIL + 2)) {
+                    match has_subtype(&r, reference, type_id::<BY_INDEX>(&r, TAIL + 2)) {
                         Ok(true) => {}
                         Ok(false) => return r.trap(Trap::BadSignature),
                         Err(raised) => return r.raise(raised),

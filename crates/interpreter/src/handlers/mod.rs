@@ -40,6 +40,8 @@ pub(crate) use call::exit_code;
 macro_rules! handlers {
     ($($(#[$attribute:meta])* fn $name:ident $([$($generics:tt)*])? ($regs:ident) $body:block)*) => {
         $(
+            // An instruction is known by the address of its handler: there is one copy.
+            #[inline(never)]
             $(#[$attribute])*
             pub(crate) unsafe extern "C" fn $name $(<$($generics)*>)? (
                 ip: $crate::dispatch::Ip,

@@ -18,6 +18,23 @@ struct Shape {
     kind: CallKind,
 }
 
+/// The handlers of calls through tables, ordinary and tail, which check types so.
+fn indirect<const BY_INDEX: bool>(check: u8) -> (Handler, Handler) {
+    macro_rules! both {
+        ($check:expr) => {
+            (
+                op::call_indirect::<{ $check }, BY_INDEX>,
+                op::return_call_indirect::<{ $check }, BY_INDEX>,
+            )
+        };
+    }
+    match check {
+        check::NONE => both!(check::NONE),
+        check::EXACT => both!(check::EXACT),
+        _ => both!(check::SUBTYPE),
+    }
+}
+
 impl Translator<'_> {
     /// Writes the first part of a call. The arguments are on top of the stack.
     fn start_call(&mut self, shape: &Shape, ordinary: Handler, tail: Handler) -> Step {
@@ -91,6 +108,10 @@ impl Translator<'_> {
             kind,
         };
         match self.module.defined_func_index(index) {
+            Some(defined) if self.is_plain() => {
+                self.start_call(&shape, op::call_indexed, op::return_call_indexed)?;
+                self.word(defined.as_u32());
+            }
             Some(defined) => {
                 self.start_call(&shape, op::call, op::return_call)?;
                 let entry = &raw const self.input.entries[defined.index()];
@@ -133,31 +154,31 @@ impl Translator<'_> {
             _ => false,
         };
         let place = self.table_place(table);
-        let is_near = !place.is_indirect() && !place.is_wide();
-        let (ordinary, tail): (Handler, Handler) = if is_known {
-            (
-                if is_near {
-                    op::call_indirect_near::<{ check::NONE }>
-                } else {
-                    op::call_indirect::<{ check::NONE }>
-                },
-                op::return_call_indirect::<{ check::NONE }>,
-            )
-        } else if self.module.defined_type(shape.ty).is_final() {
-            (
-                if is_near {
-                    op::call_indirect_near::<{ check::EXACT }>
-                } else {
-                    op::call_indirect::<{ check::EXACT }>
-                },
-                op::return_call_indirect::<{ check::EXACT }>,
-            )
-        } else {
-            (
-                op::call_indirect::<{ check::SUBTYPE }>,
-                op::return_call_indirect::<{ check::SUBTYPE }>,
-            )
+        let is_final = self.module.defined_type(shape.ty).is_final();
+        let check = match (is_known, is_final) {
+            (true, _) => check::NONE,
+            (false, true) => check::EXACT,
+            (false, false) => check::SUBTYPE,
         };
+        if self.is_plain() {
+            let (ordinary, tail) = indirect::<true>(check);
+            self.start_call(&shape, ordinary, tail)?;
+            self.place(index);
+            self.word(place.word());
+            self.word(shape.ty.as_u32());
+            if kind == CallKind::Ordinary {
+                self.wide(0);
+            }
+            return self.end_call(&shape);
+        }
+        let (mut ordinary, tail) = indirect::<false>(check);
+        if !place.is_indirect() && !place.is_wide() {
+            match check {
+                check::NONE => ordinary = op::call_indirect_near::<{ check::NONE }>,
+                check::EXACT => ordinary = op::call_indirect_near::<{ check::EXACT }>,
+                _ => {}
+            }
+        }
         self.start_call(&shape, ordinary, tail)?;
         self.place(index);
         self.word(place.word());

@@ -325,7 +325,9 @@ impl<'a> Translator<'a> {
             self.take_back(&last);
             return Condition::Compare(branches, operands, count);
         }
-        if let Some((branches, first, count)) = self.fuse_condition(entry) {
+        if !self.is_plain()
+            && let Some((branches, first, count)) = self.fuse_condition(entry)
+        {
             let mut operands = [0; 4];
             operands[..count].copy_from_slice(&first[..count]);
             return Condition::Compare(branches, operands, count);
@@ -623,7 +625,9 @@ impl<'a> Translator<'a> {
     /// Returns one number or reference, which is at hand then.
     fn return_value(&mut self, ty: ValType, entry: Entry, area: i32) {
         let representation = Representation::of(ty);
-        if let Kind::Constant(value) = entry.kind {
+        if let Kind::Constant(value) = entry.kind
+            && !self.is_plain()
+        {
             match representation {
                 Representation::I32 => self.start(op::return_constant::<u32>),
                 Representation::F32 => self.start(op::return_constant::<f32>),
@@ -652,7 +656,11 @@ impl<'a> Translator<'a> {
         }
         let from = match entry.kind {
             Kind::Local(index) => self.locals[index as usize].place,
-            _ => entry.home,
+            Kind::Temporary => entry.home,
+            Kind::Constant(value) => {
+                self.write_constant(entry.home, value);
+                entry.home
+            }
         };
         self.start(match representation {
             Representation::F32 => op::return_slot::<f32>,

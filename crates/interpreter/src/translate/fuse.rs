@@ -319,7 +319,7 @@ impl Translator<'_> {
             }
         };
         // What is fused with a shift has a handler with the address.
-        if self.fuse_binary::<O>(int::<O>, right)? {
+        if !self.is_plain() && self.fuse_binary::<O>(int::<O>, right)? {
             return Ok(());
         }
         self.binary::<O>()
@@ -327,14 +327,15 @@ impl Translator<'_> {
 
     pub(super) fn fused_long<O: Binary + 'static>(&mut self) -> Step {
         let right = |shape, second| commutes::<O>().then(|| long::<O>(shape, second))?;
-        if self.fuse_binary::<O>(long::<O>, right)? {
+        if !self.is_plain() && self.fuse_binary::<O>(long::<O>, right)? {
             return Ok(());
         }
         self.binary::<O>()
     }
 
     pub(super) fn fused_double<O: Binary<A = f64, B = f64, R = f64> + 'static>(&mut self) -> Step {
-        if !self.input.tunables.deterministic
+        if !self.is_plain()
+            && !self.input.tunables.deterministic
             && self.fuse_binary::<O>(double::<O>, double::<Swapped<O>>)?
         {
             return Ok(());
@@ -343,6 +344,9 @@ impl Translator<'_> {
     }
 
     pub(super) fn fused_compare<C: Compare>(&mut self) -> Step {
+        if self.is_plain() {
+            return self.compare::<C>();
+        }
         let [.., a, b] = self.stack[..] else {
             return self.compare::<C>();
         };

@@ -6,7 +6,7 @@ use tepui_abi::layout::ImportedFunctionLayout;
 use tepui_module::{ConstOp, FuncIndex, GlobalIndex, MemoryIndex, TableIndex};
 use wasmparser::{MemArg, MemArgTarget};
 
-use super::{Giving, Kind, Step, Stop, Translator, giving};
+use super::{Giving, Kind, Step, Stop, Translator, fused, giving};
 use crate::code::Place;
 use crate::dispatch::Handler;
 use crate::faults::HAS_GUARDS;
@@ -24,21 +24,12 @@ fn memory_of(memarg: &MemArg) -> Step<u32> {
     }
 }
 
-/// Whether a global holds four bytes.
-fn is_half(width: Representation) -> bool {
-    match width {
-        Representation::I32 | Representation::F32 => true,
-        Representation::Pointer => size_of::<usize>() == 4,
-        _ => false,
-    }
-}
-
 /// Both forms of a load.
 macro_rules! load_handlers {
     (op::$handler:ident<$($parameter:ty),*>, $bounds:ty) => {
         Giving {
             stored: op::$handler::<$($parameter,)* Stored, $bounds>,
-            unstored: Some(op::$handler::<$($parameter,)* Unstored, $bounds>),
+            unstored: fused!(op::$handler::<$($parameter,)* Unstored, $bounds>),
         }
     };
 }
@@ -104,7 +95,7 @@ impl Translator<'_> {
     pub(super) fn load<L: Load>(&mut self, memarg: &MemArg) -> Step {
         match self.access(memarg, L::WIDTH)? {
             Access::Guarded(offset) => {
-                if self.fuse_load::<L>(offset)? {
+                if !self.is_plain() && self.fuse_load::<L>(offset)? {
                     return Ok(());
                 }
                 self.load_first::<L, Guarded>(offset)
@@ -127,7 +118,8 @@ impl Translator<'_> {
     /// A load from memory 0.
     fn load_first<L: Load, G: Bounds>(&mut self, offset: u32) -> Step {
         let index = self.pop();
-        if let Kind::Constant(index) = index.kind
+        if !self.is_plain()
+            && let Kind::Constant(index) = index.kind
             && let Some(address) = (index as u32).checked_add(offset)
         {
             let handlers = load_handlers!(op::load_at<L>, G);
@@ -158,7 +150,7 @@ impl Translator<'_> {
     pub(super) fn store<S: Store>(&mut self, memarg: &MemArg) -> Step {
         match self.access(memarg, S::WIDTH)? {
             Access::Guarded(offset) => {
-                if !self.fuse_store::<S>(offset) {
+                if self.is_plain() || !self.fuse_store::<S>(offset) {
                     self.store_first::<S, Guarded>(offset);
                 }
             }
@@ -177,6 +169,14 @@ impl Translator<'_> {
     /// A store to memory 0.
     fn store_first<S: Store, G: Bounds>(&mut self, offset: u32) {
         let (value, index) = (self.pop(), self.pop());
+        if self.is_plain() {
+            let (value, index) = (self.slot_of(value), self.slot_of(index));
+            self.start(op::store::<S, Slot, Slot, G>);
+            self.place(index);
+            self.place(value);
+            self.word(offset);
+            return;
+        }
         if let Kind::Constant(index) = index.kind
             && let Some(address) = (index as u32).checked_add(offset)
         {
@@ -485,6 +485,15 @@ impl Translator<'_> {
         }
     }
 
+    /// Whether a global holds four bytes.
+    fn is_half(&self, width: Representation) -> bool {
+        match width {
+            Representation::I32 | Representation::F32 => true,
+            Representation::Pointer => self.input.plan.layout.target().pointer() == 4,
+            _ => false,
+        }
+    }
+
     /// What a global holds.
     fn global_width(&self, index: u32) -> Representation {
         Representation::of(self.module.global(GlobalIndex::new(index)).content)
@@ -507,7 +516,7 @@ impl Translator<'_> {
                 self.end_result(start);
                 return Ok(());
             }
-            width if is_half(width) => giving!(control::global_get32),
+            width if self.is_half(width) => giving!(control::global_get32),
             _ => giving!(control::global_get64),
         };
         let start = self.start(handlers.stored);
@@ -518,7 +527,7 @@ impl Translator<'_> {
     pub(super) fn global_set(&mut self, index: u32) {
         let place = self.global_place(index);
         let width = self.global_width(index);
-        if is_half(width) && self.fuse_global_set(place.word()) {
+        if self.is_half(width) && !self.is_plain() && self.fuse_global_set(place.word()) {
             return;
         }
         let value = self.pop();
@@ -526,8 +535,10 @@ impl Translator<'_> {
             let value = self.slot_of(value);
             self.start(control::global_set128);
             self.place(value);
-        } else if let Kind::Constant(value) = value.kind {
-            if is_half(width) {
+        } else if let Kind::Constant(value) = value.kind
+            && !self.is_plain()
+        {
+            if self.is_half(width) {
                 self.start(control::global_set32::<Constant>);
                 self.word(value as u32);
             } else {
@@ -537,7 +548,7 @@ impl Translator<'_> {
         } else {
             let slot = self.slot_of(value);
             let kept = self.use_kept(value, slot, Class::Integer);
-            self.start(match (is_half(width), kept) {
+            self.start(match (self.is_half(width), kept) {
                 (true, true) => control::global_set32::<Kept>,
                 (true, false) => control::global_set32::<Slot>,
                 (false, true) => control::global_set64::<Kept>,

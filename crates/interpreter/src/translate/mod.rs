@@ -53,9 +53,11 @@ use tepui_abi::{Plan, Tunables};
 use tepui_module::{DefinedFuncIndex, FuncType, Module, TypeIndex, ValType};
 
 use crate::code::{FunctionCode, FunctionEntry, TranslateError};
-use crate::dispatch::{HANDLER_WORDS, Handler};
+use crate::dispatch::{HANDLER_WORDS, Handler, put_address};
 use crate::handlers::control as op;
 use crate::handlers::{number, vector};
+#[cfg(feature = "images")]
+use crate::numbers::Numbers;
 use crate::ops::{
     Binary, Canonical, Canonicalize, Compare, Doubles, Extract, Number, Replace, Singles, Ternary,
     Test, TryBinary, TryUnary, Unary,
@@ -71,6 +73,34 @@ pub(crate) struct Input<'a> {
     pub(crate) tunables: &'a Tunables,
     pub(crate) entries: &'a [FunctionEntry],
     pub(crate) function: DefinedFuncIndex,
+    /// For an image: instructions are plain, and numbers instead of addresses.
+    #[cfg(feature = "images")]
+    pub(crate) numbers: Option<&'a Numbers>,
+}
+
+impl Input<'_> {
+    #[inline(always)]
+    fn numbers(&self) -> Option<&Numbers> {
+        #[cfg(feature = "images")]
+        return self.numbers;
+        #[cfg(not(feature = "images"))]
+        None
+    }
+}
+
+/// What image a translation without images is for.
+#[cfg(not(feature = "images"))]
+enum Numbers {}
+
+#[cfg(not(feature = "images"))]
+impl Numbers {
+    fn handler_words(&self) -> usize {
+        match *self {}
+    }
+
+    fn of(&self, _: Handler) -> Option<u32> {
+        match *self {}
+    }
 }
 
 /// Why a translation ended early.
@@ -93,6 +123,10 @@ pub(crate) type Step<T = ()> = Result<T, Stop>;
 /// The most bytes of a frame, and the most words of bytecode of a function: what
 /// operands can name.
 const LIMIT: usize = 1 << 28;
+
+/// Whether instructions have other forms than the plain one: operands that are
+/// slots, a result that is written to a slot.
+const FUSED: bool = cfg!(feature = "fused");
 
 /// The most words of an instruction that may be taken back.
 const LONGEST: usize = 16;
@@ -157,12 +191,27 @@ struct Giving {
     unstored: Option<Handler>,
 }
 
+/// What only builds with all forms have: `None` in others, which then do not even
+/// mention it.
+macro_rules! fused {
+    ($some:expr) => {{
+        #[cfg(feature = "fused")]
+        let some: Option<$crate::dispatch::Handler> = Some($some);
+        #[cfg(not(feature = "fused"))]
+        let some: Option<$crate::dispatch::Handler> = None;
+        some
+    }};
+}
+pub(crate) use fused;
+
 /// Both forms of a handler whose last parameter says where the result goes.
 macro_rules! giving {
     ($($handler:ident)::+ $(<$($parameter:ty),*>)?) => {
         $crate::translate::Giving {
             stored: $($handler)::+::<$($($parameter,)*)? $crate::value::Stored>,
-            unstored: Some($($handler)::+::<$($($parameter,)*)? $crate::value::Unstored>),
+            unstored: $crate::translate::fused!(
+                $($handler)::+::<$($($parameter,)*)? $crate::value::Unstored>
+            ),
         }
     };
 }
@@ -279,6 +328,44 @@ pub(crate) fn translate(input: &Input<'_>) -> Result<FunctionCode, TranslateErro
     })
 }
 
+/// A function for an image.
+#[cfg(feature = "images")]
+pub(crate) struct ImageFunction {
+    /// Its bytecode, with numbers where addresses of handlers will be.
+    pub(crate) words: Vec<u32>,
+    pub(crate) frame_bytes: usize,
+    pub(crate) area_bytes: usize,
+    /// Where instructions begin, and the positions in the module that they belong to.
+    pub(crate) starts: Vec<(usize, usize)>,
+}
+
+/// Translates a function for an image.
+#[cfg(feature = "images")]
+pub(crate) fn translate_for_image(input: &Input<'_>) -> Result<ImageFunction, TranslateError> {
+    let error = |message| TranslateError {
+        function: input.function,
+        message,
+    };
+    let (translator, _) =
+        run(input, usize::MAX).map_err(|Stop(message)| error(String::from(message)))?;
+    let starts = translator.starts.unwrap_or_default();
+    if starts
+        .iter()
+        .any(|(start, _)| translator.words[*start] == UNNUMBERED)
+    {
+        return Err(error("an instruction has no number for images".to_string()));
+    }
+    Ok(ImageFunction {
+        words: translator.words,
+        frame_bytes: translator.frame as usize,
+        area_bytes: translator.area as usize,
+        starts,
+    })
+}
+
+/// Stands for the number of an instruction that has none.
+const UNNUMBERED: u32 = u32::MAX;
+
 /// The offset in the module of the instruction that the bytecode at
 /// `code_offset` was made for.
 pub(crate) fn position(input: &Input<'_>, code_offset: usize) -> Option<usize> {
@@ -306,7 +393,7 @@ fn run<'a>(input: &'a Input<'a>, wanted: usize) -> Step<(Translator<'a>, Option<
         last: None,
         copies: None,
         position: 0,
-        starts: (wanted != usize::MAX).then(Vec::new),
+        starts: (wanted != usize::MAX || input.numbers().is_some()).then(Vec::new),
         reachable: true,
         skipped: 0,
         fuel: 0,
@@ -371,7 +458,9 @@ impl<'a> Translator<'a> {
                 return Err(Stop::new("the function is too large for the interpreter"));
             }
         }
-        let starts = self.starts.take().unwrap_or_default();
+        let Some(starts) = &self.starts else {
+            return Ok(None);
+        };
         let after = starts.partition_point(|(start, _)| *start <= wanted);
         Ok(after.checked_sub(1).map(|index| starts[index].1))
     }
@@ -379,7 +468,7 @@ impl<'a> Translator<'a> {
     fn zero_locals(&mut self, slots: i32) {
         match slots {
             0 => {}
-            1..=8 => {
+            1..=8 if !self.is_plain() => {
                 self.start(match slots {
                     1 => op::zero_few::<1>,
                     2 => op::zero_few::<2>,
@@ -409,20 +498,18 @@ impl<'a> Translator<'a> {
         if let Some(starts) = &mut self.starts {
             starts.push((start, self.position));
         }
-        self.words.extend([0; HANDLER_WORDS]);
+        self.words.resize(start + self.handler_words(), 0);
         self.put_handler(start, handler);
         start
     }
 
     /// Writes the address of a handler at the start of an instruction.
     fn put_handler(&mut self, start: usize, handler: Handler) {
-        let bytes = (handler as usize).to_ne_bytes();
-        let words = &mut self.words[start..start + HANDLER_WORDS];
-        for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
-            let mut half = [0; 4];
-            half.copy_from_slice(bytes);
-            *word = u32::from_ne_bytes(half);
+        if let Some(numbers) = self.input.numbers() {
+            self.words[start] = numbers.of(handler).unwrap_or(UNNUMBERED);
+            return;
         }
+        put_address(&mut self.words[start..start + HANDLER_WORDS], handler);
     }
 
     fn word(&mut self, word: u32) {
@@ -449,7 +536,7 @@ impl<'a> Translator<'a> {
 
     /// Ends an instruction begun by [`Translator::start_result`].
     fn end_result(&mut self, start: usize) {
-        let result = start + HANDLER_WORDS;
+        let result = start + self.handler_words();
         self.last = Some(Last {
             start,
             end: self.words.len(),
@@ -504,10 +591,30 @@ impl<'a> Translator<'a> {
                 .is_some_and(|last| last.class == class)
     }
 
+    /// Whether each instruction is written in its plain form.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        !FUSED || self.input.numbers().is_some()
+    }
+
+    /// Words that a handler takes.
+    #[inline(always)]
+    fn handler_words(&self) -> usize {
+        match self.input.numbers() {
+            Some(numbers) => numbers.handler_words(),
+            None => HANDLER_WORDS,
+        }
+    }
+
     /// Whether the value of an entry that was taken, in this slot, is at hand for
     /// the instruction that is written now and uses it so. If nobody else can
     /// use it, it is no longer written to its slot.
+    #[inline(always)]
     fn use_kept(&mut self, entry: Entry, place: i32, class: Class) -> bool {
+        !self.is_plain() && self.take_kept(entry, place, class)
+    }
+
+    fn take_kept(&mut self, entry: Entry, place: i32, class: Class) -> bool {
         if !self.is_kept(place, class) {
             return false;
         }
@@ -643,7 +750,7 @@ impl<'a> Translator<'a> {
     fn copy(&mut self, to: i32, from: i32) {
         self.last = None;
         self.copies = Some(match self.copies {
-            Some((start, end, count @ (1 | 2))) if end == self.words.len() => {
+            Some((start, end, count @ (1 | 2))) if end == self.words.len() && !self.is_plain() => {
                 self.put_handler(start, if count == 1 { op::copy2 } else { op::copy3 });
                 (start, end + 2, count + 1)
             }
@@ -779,7 +886,9 @@ impl<'a> Translator<'a> {
             branches: None,
             ..last
         });
-        self.fuse_additions();
+        if !self.is_plain() {
+            self.fuse_additions();
+        }
         true
     }
 
@@ -822,6 +931,14 @@ impl<'a> Translator<'a> {
         handlers: impl FnOnce(Sources) -> (Giving, Option<[Handler; 2]>),
     ) -> Step {
         let (b, a) = (self.pop(), self.pop());
+        if self.is_plain() {
+            let (a, b) = (self.slot_of(a), self.slot_of(b));
+            let (handlers, _) = handlers(Sources::SlotSlot);
+            let start = self.start(handlers.stored);
+            self.place(a);
+            self.place(b);
+            return self.give(start, class, None, None);
+        }
         match (a.kind, b.kind) {
             (_, Kind::Constant(value)) => {
                 let slot = self.slot_of(a);
@@ -876,6 +993,10 @@ impl<'a> Translator<'a> {
     }
 
     fn binary<O: Binary + 'static>(&mut self) -> Step {
+        if self.is_plain() {
+            return self
+                .two_operands::<O::A, O::B>(O::R::CLASS, |sources| (binaries::<O>(sources), None));
+        }
         let before = self.last.filter(|last| {
             last.shape == Some(fuse::Shape::Add)
                 && last.result.is_none()
@@ -915,7 +1036,9 @@ impl<'a> Translator<'a> {
     fn vector_binary<O: Binary>(&mut self) -> Step {
         let (b, a) = (self.pop(), self.pop());
         let a = self.slot_of(a);
-        if let Kind::Constant(value) = b.kind {
+        if let Kind::Constant(value) = b.kind
+            && !self.is_plain()
+        {
             let start = self.start(number::binary::<O, Slot, Constant, Stored>);
             self.place(a);
             self.constant::<O::B>(value);

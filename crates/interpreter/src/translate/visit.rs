@@ -3,8 +3,10 @@
 
 use tepui_module::{forward_structure, refuse_unimplemented};
 use wasmparser::{
-    HeapType, Ieee32, Ieee64, MemArg, Ordering, V128, VisitOperator, VisitSimdOperator,
+    HeapType, Ieee32, Ieee64, MemArg, Ordering, VisitOperator,
 };
+#[cfg(feature = "simd")]
+use wasmparser::{V128, VisitSimdOperator};
 
 use super::{Step, Stop, Translator};
 use crate::handlers::atomic::{self, Add, And, Exchange, Or, Sub, Xor};
@@ -123,6 +125,7 @@ impl Translator<'_> {
 impl<'a> VisitOperator<'a> for Translator<'a> {
     type Output = Step;
 
+    #[cfg(feature = "simd")]
     fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Step>> {
         Some(self)
     }
@@ -313,6 +316,7 @@ impl<'a> VisitOperator<'a> for Translator<'a> {
     }
 }
 
+#[cfg(feature = "simd")]
 impl<'a> VisitSimdOperator<'a> for Translator<'a> {
     for_each_vector!(visits);
 

@@ -86,7 +86,7 @@ impl Engine {
                 self.compiler(tier, self.preferred())
             }
             Some(Tier::Interpreter) => Err(Error::msg(
-                "this engine interprets: it neither makes nor loads images",
+                "this engine interprets: its images have no machine code, and no tag",
             )),
             None => Err(Error::msg(
                 "this engine runs functions in several tiers: it neither makes nor loads images",

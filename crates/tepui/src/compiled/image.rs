@@ -1,9 +1,9 @@
-//! Images: modules compiled ahead of time.
+//! Images of machine code: how are they made, and what is asked of one before its code
+//! may run?
 //!
 //! This file holds unsafe code: images contain machine code.
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use tepui_abi::Plan;
@@ -12,21 +12,13 @@ use tepui_module::{DefinedFuncIndex, Module as Decoded};
 
 use super::compile::Work;
 use crate::code::{self, ModuleCode};
+#[cfg(feature = "images")]
+use crate::config::Strategy;
 use crate::engine::Engine;
 use crate::module::{ModuleInner, decode, to_binary};
 use crate::{Error, Module, Result};
 
 impl Engine {
-    /// Compiles `bytes` and returns an image that
-    /// [`Module::deserialize`] loads without compiling.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Module::new`].
-    pub fn precompile_module(&self, bytes: &[u8]) -> Result<Vec<u8>> {
-        Module::precompile(self, to_binary(bytes)?.into_owned(), None, to_vec)
-    }
-
     /// [`Engine::precompile_module`] with an authentication tag under `key`,
     /// for [`Module::deserialize_authenticated`].
     ///
@@ -45,13 +37,21 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// As for [`Module::new`], and when `out` does not take the image.
+    /// As for [`Module::new`], and when `out` does not take the image. Images for the
+    /// interpreter have no tag, so that a key is an error.
     pub fn precompile_module_to(
         &self,
         bytes: Vec<u8>,
         key: Option<&[u8; 32]>,
         out: &mut dyn Write,
     ) -> Result<()> {
+        #[cfg(feature = "images")]
+        if self.config().strategy == Strategy::Interpreter && key.is_none() {
+            let image = crate::interpreted_image::precompile(self, &bytes)?;
+            return out
+                .write_all(&image)
+                .map_err(|error| Error::new(error).context("cannot write the image"));
+        }
         Module::precompile(self, bytes, key, |image| {
             image.parts().try_for_each(|part| out.write_all(part))
         })?
@@ -91,18 +91,15 @@ impl ModuleInner {
     }
 }
 
-/// Images: modules compiled ahead of time.
+/// Images of machine code that tell who made them.
 impl Module {
-    /// The module with its code, to be loaded with [`Module::deserialize`].
-    ///
-    /// Debug information (custom sections `.debug_…` after the code) is left
-    /// out.
+    /// Compiles a module to an image without a tag.
     ///
     /// # Errors
     ///
-    /// When the code has to be compiled first and that fails.
-    pub fn serialize(&self) -> Result<Vec<u8>> {
-        self.serialize_with(None)
+    /// As for [`Module::new`].
+    pub(crate) fn precompile_untagged(engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>> {
+        Module::precompile(engine, to_binary(bytes)?.into_owned(), None, to_vec)
     }
 
     /// [`Module::serialize`] with an authentication tag under `key`, so that
@@ -115,7 +112,7 @@ impl Module {
         self.serialize_with(Some(key))
     }
 
-    fn serialize_with(&self, key: Option<&[u8; 32]>) -> Result<Vec<u8>> {
+    pub(crate) fn serialize_with(&self, key: Option<&[u8; 32]>) -> Result<Vec<u8>> {
         self.inner().engine().image_compiler()?;
         let code = self.inner().code(self.inner().engine().preferred())?;
         let image = code
@@ -144,47 +141,6 @@ impl Module {
         inner.with_image(&image, key, take)
     }
 
-    /// Whether `bytes` look like an image.
-    pub fn is_image(bytes: &[u8]) -> bool {
-        tepui_image::Image::is_image(bytes)
-    }
-
-    /// Loads an image that [`Module::serialize`] made.
-    ///
-    /// Damage, another version, another configuration and another machine are
-    /// detected.
-    ///
-    /// # Errors
-    ///
-    /// When the image is damaged, or was made by another version or under
-    /// another configuration, or for a machine unlike this one.
-    ///
-    /// # Safety
-    ///
-    /// An image contains machine code, which nobody can verify. The caller
-    /// vouches that it was made by [`Module::serialize`] and not changed since.
-    /// For images from elsewhere use [`Module::deserialize_authenticated`].
-    pub unsafe fn deserialize(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
-        Module::load(engine, bytes.as_ref(), None)
-    }
-
-    /// [`Module::deserialize`] from a file.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Module::deserialize`], and when the file cannot be read.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Module::deserialize`].
-    pub unsafe fn deserialize_file(engine: &Engine, file: impl AsRef<Path>) -> Result<Module> {
-        let file = file.as_ref();
-        let bytes = std::fs::read(file).map_err(|error| {
-            Error::new(error).context(format!("cannot read `{}`", file.display()))
-        })?;
-        Module::load(engine, &bytes, None)
-    }
-
     /// Loads an image that [`Module::serialize_authenticated`] made under the
     /// same key, and no other.
     ///
@@ -200,7 +156,7 @@ impl Module {
         Module::load(engine, bytes.as_ref(), Some(key))
     }
 
-    fn load(engine: &Engine, bytes: &[u8], key: Option<&[u8; 32]>) -> Result<Module> {
+    pub(crate) fn load(engine: &Engine, bytes: &[u8], key: Option<&[u8; 32]>) -> Result<Module> {
         engine.check_runnable()?;
         let compiler = engine.image_compiler()?;
         let image = tepui_image::Image::parse(bytes)

@@ -1,8 +1,9 @@
 //! Is an image that is not what it should be refused, every time?
 
-use tepui::{Config, Engine, Extern, Linker, Module, Store, Val};
+use tepui::{Config, Engine, Extern, Linker, Module, Store, Strategy, Val};
 
 use crate::support::{Numbers, World, config, engine, engine_with, frames, trap_of};
+use crate::tier;
 
 const MODULE: &str = "(module $imaged
     (import \"h\" \"add\" (func $add (param i32) (result i32)))
@@ -169,7 +170,12 @@ fn images_of_other_configurations_are_refused() {
             config.memory_guard_size(1 << 20);
         }),
     ];
+    let interprets = tier::strategy() == Strategy::Interpreter;
     for (what, change) in others {
+        // What is interpreted from an image is the same with and without these.
+        if interprets && !["fuel", "epochs", "deterministic"].contains(&what) {
+            continue;
+        }
         let other = engine_with(change);
         let error = load(&other, &image).expect_err(what);
         assert!(!error.to_string().is_empty());
@@ -268,5 +274,120 @@ fn images_in_many_threads() {
             func.call(&mut world.store, &[], &mut results).unwrap();
             assert_eq!(results[0].unwrap_i32(), 3);
         }
+    }
+}
+
+/// An engine that interprets, for the machine of this triple.
+fn interpreting(triple: Option<&str>) -> Engine {
+    engine_with(|config| {
+        config.strategy(Strategy::Interpreter);
+        if let Some(triple) = triple {
+            config.target(triple).unwrap();
+        }
+    })
+}
+
+/// What an image for the interpreter has as its checksum, put in its place.
+fn sum_up(image: &mut [u8]) {
+    let sum = image[32..]
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+    image[24..32].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// 28: images for the interpreter and images of machine code do not take each other's
+/// place, nor those for other machines.
+#[test]
+fn images_of_other_tiers_and_machines_are_refused() {
+    let interpreting_here = interpreting(None);
+    let module = Module::new(&interpreting_here, MODULE).unwrap();
+    let image = module.serialize().unwrap();
+    for strategy in Strategy::AVAILABLE {
+        if *strategy == Strategy::Interpreter {
+            continue;
+        }
+        let compiling = engine_with(|config| {
+            config.strategy(*strategy);
+        });
+        let message = load(&compiling, &image).unwrap_err().to_string();
+        assert!(message.contains("for the interpreter"), "{message}");
+        let compiled = Module::new(&compiling, MODULE)
+            .unwrap()
+            .serialize()
+            .unwrap();
+        assert!(load(&interpreting_here, &compiled).is_err());
+    }
+    let mixed = engine_with(|config| {
+        config.strategy(Strategy::Mixed { seed: 1 });
+    });
+    let message = load(&mixed, &image).unwrap_err().to_string();
+    assert!(message.contains("several tiers"), "{message}");
+
+    let mut lengths = Vec::new();
+    for triple in [
+        "riscv32imac-unknown-none-elf",
+        "s390x-unknown-linux-gnu",
+        "powerpc-unknown-none",
+    ] {
+        let elsewhere = interpreting(Some(triple));
+        let there = elsewhere
+            .precompile_module(module_bytes().as_slice())
+            .unwrap();
+        assert!(Module::is_image(&there));
+        assert_ne!(there, image);
+        let message = load(&interpreting_here, &there).unwrap_err().to_string();
+        assert!(
+            message.contains("other pointers or another order"),
+            "{message}"
+        );
+        lengths.push(there.len());
+    }
+    assert!(
+        lengths[0] < lengths[1],
+        "handlers take half of the room on 32 bits"
+    );
+    let loaded = load(&interpreting_here, &image).unwrap();
+    assert!(loaded.binary().is_empty());
+    assert_eq!(behaviour(&loaded), behaviour(&module));
+}
+
+/// [`MODULE`] in the binary format.
+fn module_bytes() -> Vec<u8> {
+    Module::new(&interpreting(None), MODULE)
+        .unwrap()
+        .binary()
+        .to_vec()
+}
+
+/// 28: tables of an image for the interpreter that lead outside are refused where they
+/// are read, whatever the checksum says. Nothing of what loads nevertheless is run: it
+/// is trusted.
+#[test]
+fn forged_tables_are_refused_or_harmless() {
+    let engine = interpreting(None);
+    let image = Module::new(&engine, MODULE).unwrap().serialize().unwrap();
+    let mut numbers = Numbers(11);
+    let mut refused = 0;
+    for round in 0..3000 {
+        let mut forged = image.clone();
+        for _ in 0..1 + round % 3 {
+            let at = 32 + numbers.below(image.len() - 32);
+            forged[at] = numbers.below(256) as u8;
+        }
+        sum_up(&mut forged);
+        refused += usize::from(load(&engine, &forged).is_err());
+    }
+    assert!(refused > 300, "only {refused} are refused");
+    // Every length that the head may claim, and every end.
+    for end in 32..image.len() {
+        let mut cut = image[..end].to_vec();
+        let length = (end as u32).to_le_bytes();
+        if end >= 40 {
+            cut[36..40].copy_from_slice(&length);
+            sum_up(&mut cut);
+        }
+        assert!(load(&engine, &cut).is_err(), "cut to {end}");
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn strategy() -> Strategy {
 
 /// Whether modules have images in this tier.
 pub(crate) fn has_images(strategy: Strategy) -> bool {
-    matches!(strategy, Strategy::Baseline | Strategy::Optimizing)
+    !matches!(strategy, Strategy::Mixed { .. })
 }
 
 /// The default configuration, in the tier of this run.
