@@ -11,6 +11,7 @@
 //! the standard library from `rust-web-src`; what is linked by Debian's cross compilers runs under `qemu-user-static`.
 //! What was run ends up in a log beside the build, and the counts on the screen are added up from it.
 
+mod firmware;
 mod run;
 mod targets;
 mod wasm;

@@ -39,7 +39,15 @@ pub(crate) fn compile(args: &CompileArgs) -> Outcome {
             "an image is not for a terminal; redirect stdout or name a file".to_string(),
         ));
     }
-    let made = progress::during(&what, || trust::compile_image(&engine, binary, &mut out));
+    let interprets = args.engine.tier.is_some_and(|tier| tier.interprets());
+    let made = progress::during(&what, || {
+        if interprets {
+            // Without a tag: there is none in images of bytecode.
+            engine.precompile_module_to(binary, None, &mut out)
+        } else {
+            trust::compile_image(&engine, binary, &mut out)
+        }
+    });
     let written = out.finish(made.is_ok());
     match (made, written) {
         (Ok(()), written) => written,

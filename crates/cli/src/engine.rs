@@ -19,6 +19,12 @@ pub(crate) const MIXED: (&str, &str) = (
 );
 
 impl Tier {
+    /// Whether it is the interpreter for all functions.
+    #[cfg(feature = "compiler")]
+    pub(crate) fn interprets(self) -> bool {
+        self.0 == Strategy::Interpreter
+    }
+
     /// Name, description, and whether this build has it, of every tier.
     pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
         Strategy::ALL.iter().map(|strategy| {

@@ -77,6 +77,14 @@ pub(crate) fn load_image(
     file: &str,
     trust: Trust,
 ) -> Result<Module, Failure> {
+    #[cfg(feature = "images")]
+    if trust == Trust::Tagged && Module::is_interpreter_image(image) {
+        return Err(Failure::Load(format!(
+            "{file}: this image is for the interpreter, and such images have no tag of whoever \
+             made them; if you trust them as you would trust a program of theirs, run it with \
+             --trust-image"
+        )));
+    }
     let loaded = match trust {
         Trust::Tagged => {
             let key = known_key(file)?;

@@ -154,10 +154,6 @@ pub struct ModuleCode {
     pub(crate) entries: Box<[FunctionEntry]>,
     /// The definition of memory 0.
     pub(crate) memory0: Option<Place>,
-    #[cfg_attr(
-        not(feature = "decoder"),
-        expect(dead_code, reason = "for translations")
-    )]
     tunables: Tunables,
     /// Where functions come from instead of a translation.
     #[cfg(feature = "images")]

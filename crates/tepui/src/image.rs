@@ -12,9 +12,9 @@ use crate::Result;
 #[cfg(feature = "decoder")]
 use crate::config::Strategy;
 use crate::engine::Engine;
-#[cfg(all(feature = "images", feature = "interpreter"))]
+#[cfg(feature = "images")]
 use crate::interpreted_image;
-#[cfg(not(feature = "std"))]
+#[cfg(all(feature = "decoder", not(feature = "std")))]
 use crate::prelude::*;
 
 /// Images of an engine whose only tier is the interpreter hold bytecode, all others
@@ -29,7 +29,7 @@ impl Engine {
     /// As for [`Module::new`], and when this build makes no images of the engine's
     /// tier.
     pub fn precompile_module(&self, bytes: &[u8]) -> Result<Vec<u8>> {
-        #[cfg(all(feature = "images", feature = "interpreter"))]
+        #[cfg(feature = "images")]
         if self.config().strategy == Strategy::Interpreter {
             return interpreted_image::precompile(self, bytes);
         }
@@ -63,7 +63,7 @@ impl Module {
     /// makes no images of the engine's tier.
     #[cfg(feature = "decoder")]
     pub fn serialize(&self) -> Result<Vec<u8>> {
-        #[cfg(all(feature = "images", feature = "interpreter"))]
+        #[cfg(feature = "images")]
         if self.engine().config().strategy == Strategy::Interpreter {
             return interpreted_image::serialize(self);
         }
@@ -75,7 +75,7 @@ impl Module {
 
     /// Whether `bytes` look like an image.
     pub fn is_image(bytes: &[u8]) -> bool {
-        #[cfg(all(feature = "images", feature = "interpreter"))]
+        #[cfg(feature = "images")]
         if interpreted_image::is_image(bytes) {
             return true;
         }
@@ -83,6 +83,13 @@ impl Module {
         return tepui_image::Image::is_image(bytes);
         #[cfg(not(feature = "compiler"))]
         false
+    }
+
+    /// Whether `bytes` look like an image for the interpreter: one of bytecode, which
+    /// has no tag of whoever made it.
+    #[cfg(feature = "images")]
+    pub fn is_interpreter_image(bytes: &[u8]) -> bool {
+        interpreted_image::is_image(bytes)
     }
 
     /// Loads an image that [`Module::serialize`] made.
@@ -106,7 +113,7 @@ impl Module {
     )]
     pub unsafe fn deserialize(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
         let bytes = bytes.as_ref();
-        #[cfg(all(feature = "images", feature = "interpreter"))]
+        #[cfg(feature = "images")]
         if interpreted_image::is_image(bytes) {
             // SAFETY: the caller's promise.
             return unsafe { interpreted_image::load(engine, bytes.to_vec().into()) };
@@ -130,7 +137,7 @@ impl Module {
     /// # Safety
     ///
     /// As for [`Module::deserialize`].
-    #[cfg(all(feature = "images", feature = "interpreter"))]
+    #[cfg(feature = "images")]
     pub unsafe fn deserialize_static(engine: &Engine, bytes: &'static [u8]) -> Result<Module> {
         // SAFETY: the caller's promise.
         unsafe { interpreted_image::load(engine, bytes.into()) }

@@ -75,7 +75,7 @@ mod host;
 #[cfg(any(feature = "compiler", feature = "images"))]
 mod image;
 mod instance;
-#[cfg(all(feature = "images", feature = "interpreter"))]
+#[cfg(feature = "images")]
 mod interpreted_image;
 #[cfg(feature = "interpreter")]
 mod interpreter;

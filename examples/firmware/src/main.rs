@@ -1,7 +1,7 @@
 //! Runs a WebAssembly module on a RISC-V machine without an operating system, and
 //! prints what it answers on the serial port.
 //!
-//! This file holds unsafe code: the entry of the program, and the machine's registers.
+//! This file holds unsafe code: the entry of the program, and the image of its guest.
 
 #![no_std]
 #![no_main]
@@ -16,7 +16,10 @@ use core::fmt::Write;
 use platform::Serial;
 use tepui::{Caller, Config, Engine, Extern, Linker, Module, Result, Store, Trap};
 
+#[cfg(not(feature = "image"))]
 static GUEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.wasm"));
+#[cfg(feature = "image")]
+static GUEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.image"));
 
 core::arch::global_asm!(
     ".section .text.start, \"ax\"",
@@ -54,7 +57,11 @@ fn run() -> Result<()> {
     let mut config = Config::new();
     config.max_wasm_stack(64 << 10);
     let engine = Engine::new(&config)?;
+    #[cfg(not(feature = "image"))]
     let module = Module::new(&engine, GUEST)?;
+    #[cfg(feature = "image")]
+    // SAFETY: the image was made together with this program.
+    let module = unsafe { Module::deserialize_static(&engine, GUEST) }?;
     let mut linker = Linker::<()>::new(&engine);
     linker.func_wrap("host", "print", print)?;
     let mut store = Store::new(&engine, ());

@@ -1,7 +1,7 @@
 //! Runs one step for one target, with what it prints in a log, and adds up what passed.
 
 use super::targets::{Step, Suite, Target, What};
-use super::wasm;
+use super::{firmware, wasm};
 use crate::build;
 use crate::error::{Context, Result};
 use crate::programs;
@@ -60,6 +60,7 @@ pub(crate) fn step(target: &Target, step: &Step) -> Result<Count> {
         What::Suite(ref parts) => suite(target, parts),
         What::Programs => wasm::programs(target),
         What::InnerSuite => wasm::suite(target),
+        What::Firmware => firmware::run(target),
     }
 }
 

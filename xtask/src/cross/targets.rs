@@ -58,6 +58,8 @@ pub(crate) enum What {
     Programs,
     /// The official suite in the command inside of the command.
     InnerSuite,
+    /// The firmware among the examples.
+    Firmware,
 }
 
 /// How the official suite is run: in processes that each take a part of its files, because an emulator keeps books on
@@ -113,7 +115,11 @@ const fn suite(title: &'static str, tiers: &'static str) -> Step {
 /// Into how many parts the suite is dealt: some 35 files in each.
 const PARTS: usize = 10;
 /// The tiers of a build without a compiler.
-const INTERPRETER: &[&str] = &["--no-default-features", "--features", "tepui/interpreter"];
+const INTERPRETER: &[&str] = &[
+    "--no-default-features",
+    "--features",
+    "tepui/decoder,tepui/fused,tepui/interpreter,tepui/simd",
+];
 
 /// What a step tests, and of which packages.
 const NATIVE: Step = test(
@@ -297,12 +303,25 @@ pub(crate) const TARGETS: &[Target] = &[
     Target {
         name: "riscv32-none",
         triple: "riscv32imac-unknown-none-elf",
-        about: "the interpreter without a system: built, not run",
-        needs: &[RUST],
+        about: "the interpreter without a system, as a firmware",
+        needs: &[
+            RUST,
+            &[
+                ("/usr/bin/ld.lld-19", "lld-19"),
+                ("/usr/bin/qemu-system-riscv32", "qemu-system-misc"),
+            ],
+        ],
         libraries: CORE,
-        linker: "",
+        linker: "ld.lld-19",
         runner: "",
-        steps: &[BARE],
+        steps: &[
+            BARE,
+            Step {
+                title: "firmware: size, and what it prints",
+                set: Set::Both,
+                what: What::Firmware,
+            },
+        ],
     },
 ];
 
@@ -319,7 +338,7 @@ const BARE: Step = Step {
         "tepui-interpreter",
         "--no-default-features",
         "--features",
-        "tepui-interpreter/libm",
+        "tepui-interpreter/decoder,tepui-interpreter/libm",
     ]]),
 };
 
