@@ -174,10 +174,9 @@ pub(crate) static COMMANDS: &[Command] = &[
             "`tepui run` runs an image as it runs the module, without compiling. An image fits \
              the version of tepui and the options (tier, proposals, fuel, timeout) that it was \
              made with. It is tagged as yours, so that `tepui run` knows it from images that \
-             others made, which it runs with --trust-image only.\n\
-             \n\
-             With --tier interpreter the image holds bytecode, also for machines without a\n\
-             system. It has no tag.",
+             others made, which it runs with --trust-image only.",
+            "With --tier interpreter the image holds bytecode, for machines without a system too. \
+             Such an image has no tag.",
         ],
         usage: &["tepui compile [OPTIONS] --output <OUT> <IN>"],
         arguments: Some(Arguments {

@@ -212,6 +212,7 @@ fn pairs_of_double_arithmetic_round_twice() {
     }
 }
 
+#[cfg_attr(not(feature = "simd"), ignore = "it uses vectors")]
 #[test]
 fn addresses_are_computed_by_accesses() {
     let base = 1_000_u32;

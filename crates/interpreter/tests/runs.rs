@@ -280,6 +280,7 @@ fn memories_that_move_are_found_again() {
     assert_eq!(store.memory(instance)[200_000], 43);
 }
 
+#[cfg_attr(not(feature = "simd"), ignore = "it uses vectors")]
 #[test]
 fn bounds_are_exact() {
     let mut store = store();
@@ -351,6 +352,7 @@ fn epochs_interrupt_loops() {
     assert_eq!(trapped.trap, Trap::Interrupt);
 }
 
+#[cfg_attr(not(feature = "simd"), ignore = "it uses vectors")]
 #[test]
 fn nans_are_canonical_in_deterministic_engines() {
     let wat = r#"(module
