@@ -67,6 +67,15 @@ pub struct ImageCode {
     count: u32,
 }
 
+/// A function as it lies in an image.
+struct Parts<'a> {
+    frame_bytes: usize,
+    area_bytes: usize,
+    code: &'a [u8],
+    /// See [`Starts`].
+    table: &'a [u8],
+}
+
 impl ImageCode {
     /// The functions that lie from `start` to `end` of `bytes`, which are `count`.
     ///
@@ -108,7 +117,7 @@ impl ImageCode {
         &self,
         bytes: &'a [u8],
         function: DefinedFuncIndex,
-    ) -> Result<([usize; 2], &'a [u8], &'a [u8]), ImageError> {
+    ) -> Result<Parts<'a>, ImageError> {
         let error = || ImageError {
             message: "a function is longer than its place in the image",
             function: Some(function),
@@ -122,7 +131,12 @@ impl ImageCode {
             let sizes = [read(all, 4)? as usize, read(all, 8)? as usize];
             let (code, table) = all.get(HEAD..)?.split_at_checked(words)?;
             let is_sound = sizes.iter().all(|size| *size < 1 << 29 && size % 8 == 0);
-            is_sound.then_some((sizes, code, table))
+            is_sound.then_some(Parts {
+                frame_bytes: sizes[0],
+                area_bytes: sizes[1],
+                code,
+                table,
+            })
         };
         if index >= self.count as usize {
             return Err(error());
@@ -144,10 +158,10 @@ impl ImageCode {
             message,
             function: Some(function),
         };
-        let ([frame_bytes, area_bytes], code, table) = self.parts(bytes, function)?;
-        let (code, _) = code.as_chunks::<4>();
+        let parts = self.parts(bytes, function)?;
+        let (code, _) = parts.code.as_chunks::<4>();
         let mut words: Box<[u32]> = code.iter().map(|word| u32::from_ne_bytes(*word)).collect();
-        for (start, _) in Starts::new(table) {
+        for (start, _) in Starts::new(parts.table) {
             let place = words
                 .get_mut(start..)
                 .and_then(|words| words.get_mut(..HANDLER_WORDS))
@@ -161,8 +175,8 @@ impl ImageCode {
         }
         Ok(FunctionCode {
             words,
-            frame_bytes,
-            area_bytes,
+            frame_bytes: parts.frame_bytes,
+            area_bytes: parts.area_bytes,
             function,
         })
     }
@@ -175,7 +189,7 @@ impl ImageCode {
         function: DefinedFuncIndex,
         code_offset: usize,
     ) -> Option<usize> {
-        let (_, _, table) = self.parts(bytes, function).ok()?;
+        let table = self.parts(bytes, function).ok()?.table;
         let before = Starts::new(table).take_while(|(start, _)| *start <= code_offset);
         Some(before.last()?.1)
     }

@@ -54,7 +54,11 @@ impl From<Strategy> for Way {
 impl std::fmt::Display for Way {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let tiers_up = if self.tiers_up { ", tiering up" } else { "" };
-        let images = if self.from_images { ", from images" } else { "" };
+        let images = if self.from_images {
+            ", from images"
+        } else {
+            ""
+        };
         write!(f, "{}{tiers_up}{images}", self.strategy)
     }
 }
