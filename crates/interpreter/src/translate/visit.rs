@@ -2,9 +2,7 @@
 //! list: one that is missing here is a compile error.
 
 use tepui_module::{forward_structure, refuse_unimplemented};
-use wasmparser::{
-    HeapType, Ieee32, Ieee64, MemArg, Ordering, VisitOperator,
-};
+use wasmparser::{HeapType, Ieee32, Ieee64, MemArg, Ordering, VisitOperator};
 #[cfg(feature = "simd")]
 use wasmparser::{V128, VisitSimdOperator};
 

@@ -452,8 +452,6 @@ static RUNTIME: Runtime = Runtime {
         out_of_fuel: |_| raise(Trap::OutOfFuel),
         new_epoch: |_| raise(Trap::Interrupt),
         raise: |_, _| unsupported(),
-        hot_function: |_, _| unsupported(),
-        hot_loop: |_, _, _| unsupported(),
         f32_ceil: |_, _| unsupported(),
         f32_floor: |_, _| unsupported(),
         f32_trunc: |_, _| unsupported(),
