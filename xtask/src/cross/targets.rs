@@ -87,6 +87,8 @@ const RUST: &[(&str, &str)] = &[
 
 /// All that the standard library has.
 const STD: &str = "-Zbuild-std";
+/// The same where nothing unwinds.
+const STD_ABORTING: &str = "-Zbuild-std=std,panic_abort";
 /// What machines without a system have of it.
 const CORE: &str = "-Zbuild-std=core,alloc";
 
@@ -274,7 +276,7 @@ pub(crate) const TARGETS: &[Target] = &[
         triple: "wasm32-wasip1",
         about: "the command with the interpreter, as a guest of the command",
         needs: &[RUST, toolchain::NEEDED],
-        libraries: STD,
+        libraries: STD_ABORTING,
         linker: "",
         runner: "",
         steps: &[
