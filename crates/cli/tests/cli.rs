@@ -720,6 +720,45 @@ fn proposals() {
         .fails(2, &["simd", "both"]);
 }
 
+/// Images for the interpreter have no tag: they run if somebody says so.
+#[test]
+fn images_for_the_interpreter() {
+    let dir = Dir::with(&[("math.wat", MATH), ("hello.wat", HELLO)]);
+    let compile = ["compile", "--tier", "interpreter"];
+    let run = ["run", "--tier", "interpreter", "--trust-image"];
+    dir.tepui(&[&compile[..], &["hello.wat", "-o", "hello"]].concat())
+        .prints("");
+    dir.tepui(&[&run[..], &["hello"]].concat())
+        .prints("hello\n");
+    dir.tepui(&["run", "--tier", "interpreter", "hello"])
+        .fails(1, &["hello", "no tag", "--trust-image"]);
+    dir.tepui(&["run", "--trust-image", "--tier", "optimizing", "hello"])
+        .fails(1, &["hello", "for the interpreter"]);
+
+    // Traps are where they are without an image.
+    dir.tepui(&[&compile[..], &["math.wat", "-o", "math"]].concat())
+        .prints("");
+    let add = ["--invoke", "add"];
+    dir.tepui(&[&run[..], &add, &["math", "3", "4"]].concat())
+        .prints("7\n");
+    dir.tepui(&[&run[..], &["--fuel", "1000", "--invoke", "forever", "math"]].concat())
+        .fails(1, &["math", "configuration"]);
+
+    // For a machine without a system, and for none that there is.
+    let target = [
+        "--target",
+        "riscv32imac-unknown-none-elf",
+        "hello.wat",
+        "-o",
+    ];
+    dir.tepui(&[&compile[..], &target, &["there"]].concat())
+        .prints("");
+    dir.tepui(&[&run[..], &["there"]].concat())
+        .fails(1, &["there", "other pointers"]);
+    dir.tepui(&[&["compile"], &target[..], &["nothing"]].concat())
+        .fails(2, &["interpreter"]);
+}
+
 #[test]
 fn images() {
     let dir = Dir::with(&[
