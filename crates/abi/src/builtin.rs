@@ -75,10 +75,10 @@ macro_rules! for_each_builtin {
             f32_fma(a: u32, b: u32, c: u32) -> u32;
             /// Fused multiply and add.
             f64_fma(a: u64, b: u64, c: u64) -> u64;
-            /// A function was entered as often as its [count](crate::profile) lets pass.
+            /// A function was entered as often as its count lets pass.
             hot_function(function: u32) -> ();
             /// A loop of a function went round as often as its
-            /// [count](crate::profile) lets pass: the address of the OSR buffer to leave
+            /// count lets pass: the address of the OSR buffer to leave
             /// with, or 0 to go on.
             hot_loop(function: u32, index: u32) -> u64;
         }

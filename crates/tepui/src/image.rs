@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::Error;
 use crate::Module;
 use crate::Result;
-#[cfg(feature = "decoder")]
+#[cfg(all(feature = "decoder", feature = "images"))]
 use crate::config::Strategy;
 use crate::engine::Engine;
 #[cfg(feature = "images")]
