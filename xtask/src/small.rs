@@ -8,6 +8,7 @@ use crate::error::{Context, Result};
 use crate::guests::Folder;
 use crate::measure::{self, Job};
 use crate::{build, programs, toolchain};
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     ]);
     if cfg!(target_os = "linux") {
         let script = programs::root().join("xtask/small.ld");
-        let mut script_argument = std::ffi::OsString::from("-Clink-arg=-Wl,-T,");
+        let mut script_argument = OsString::from("-Clink-arg=-Wl,-T,");
         script_argument.push(&script);
         cargo.args([
             // Functions that are the same are one.
@@ -68,9 +69,12 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
             // Relocations as bits instead of triples of words.
             "-Clink-arg=-Wl,-z,pack-relative-relocs",
             "-Clink-arg=-Wl,--no-eh-frame-hdr",
+            // Ends of strings that are strings are one.
+            "-Clink-arg=-Wl,-O2",
         ]);
         cargo.arg(script_argument);
     }
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", rust_flags()?);
     println!("building tepui with the interpreter alone");
     build::execute(&mut cargo)?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
@@ -100,4 +104,41 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         run.sample.peak, run.sample.wall
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// What every crate is compiled with: flags that the user has set, and where sources
+/// lie on this machine left out of the messages of panics.
+fn rust_flags() -> Result<OsString> {
+    const SEPARATOR: &str = "\x1f";
+    let mut flags = match std::env::var_os("CARGO_ENCODED_RUSTFLAGS") {
+        Some(flags) => flags,
+        None => {
+            let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+            flags
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(SEPARATOR)
+                .into()
+        }
+    };
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let Some(sources) = home.map(|home| home.join("registry/src")) else {
+        return Ok(flags);
+    };
+    // Without it there are no crates to be compiled from there.
+    let Ok(registries) = fs::read_dir(&sources) else {
+        return Ok(flags);
+    };
+    for registry in registries {
+        let registry = registry.at("cannot read", &sources)?.path();
+        if !flags.is_empty() {
+            flags.push(SEPARATOR);
+        }
+        flags.push("--remap-path-prefix=");
+        flags.push(registry);
+        flags.push("=");
+    }
+    Ok(flags)
 }

@@ -26,9 +26,7 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use wasmparser::{
-    FromReader, Operator, Parser, Payload, SectionLimited, Validator, ValidatorResources,
-};
+use wasmparser::{FromReader, Parser, Payload, SectionLimited, Validator, ValidatorResources};
 
 impl Module {
     /// Decodes a module and validates all of it but function bodies, which the
@@ -622,47 +620,77 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
+    /// Reads a constant expression that is valid. The few instructions that it may
+    /// have are read here, because the decoder's way brings a reader of all that
+    /// there are, twice as large as all else of this crate.
     fn const_expr(&mut self, expr: wasmparser::ConstExpr<'a>) -> Result<ConstExpr> {
-        let mut reader = expr.get_operators_reader();
+        let mut reader = expr.get_binary_reader();
         self.ops.clear();
         loop {
-            let (op, offset) = reader.read_with_offset().map_err(|e| self.malformed(e))?;
-            let op = match op {
-                Operator::End => break,
-                Operator::I32Const { value } => ConstOp::I32Const(value),
-                Operator::I64Const { value } => ConstOp::I64Const(value),
-                Operator::F32Const { value } => ConstOp::F32Const(value.bits()),
-                Operator::F64Const { value } => ConstOp::F64Const(value.bits()),
-                #[cfg(feature = "simd")]
-                Operator::V128Const { value } => ConstOp::V128Const(*value.bytes()),
-                Operator::GlobalGet { global_index } => {
-                    ConstOp::GlobalGet(GlobalIndex::new(global_index))
+            let offset = reader.original_position();
+            match self.const_op(&mut reader) {
+                Ok(Read::End) => break,
+                Ok(Read::Op(op)) => self.ops.push(op),
+                Ok(Read::Null(heap)) => {
+                    self.check(support::check_heap(heap), offset)?;
+                    let heap = self.heap_type(heap);
+                    self.ops.push(ConstOp::RefNull(heap));
                 }
-                Operator::RefNull { hty } => {
-                    self.check(support::check_heap(hty), offset)?;
-                    ConstOp::RefNull(self.heap_type(hty))
-                }
-                Operator::RefFunc { function_index } => {
-                    self.module.escape(function_index);
-                    ConstOp::RefFunc(FuncIndex::new(function_index))
-                }
-                Operator::I32Add => ConstOp::I32Add,
-                Operator::I32Sub => ConstOp::I32Sub,
-                Operator::I32Mul => ConstOp::I32Mul,
-                Operator::I64Add => ConstOp::I64Add,
-                Operator::I64Sub => ConstOp::I64Sub,
-                Operator::I64Mul => ConstOp::I64Mul,
                 // All other instructions that validation lets through here are
                 // those of gc.
-                other => {
-                    let name = name_in_gc(&other);
+                Ok(Read::Gc(name)) => {
                     let refused = Refused::new(Proposal::Gc, "constant instruction", name);
                     return Err(refused.at(narrow(offset) as usize));
                 }
-            };
-            self.ops.push(op);
+                Err(error) => return Err(self.malformed(error)),
+            }
         }
         Ok(ConstExpr::from_ops(&self.ops))
+    }
+
+    /// Reads one instruction of a constant expression.
+    fn const_op(&mut self, reader: &mut wasmparser::BinaryReader<'a>) -> wasmparser::Result<Read> {
+        Ok(Read::Op(match reader.read_u8()? {
+            0x0b => return Ok(Read::End),
+            0x23 => ConstOp::GlobalGet(GlobalIndex::new(reader.read_var_u32()?)),
+            0x41 => ConstOp::I32Const(reader.read_var_i32()?),
+            0x42 => ConstOp::I64Const(reader.read_var_i64()?),
+            0x43 => ConstOp::F32Const(reader.read_f32()?.bits()),
+            0x44 => ConstOp::F64Const(reader.read_f64()?.bits()),
+            0x6a => ConstOp::I32Add,
+            0x6b => ConstOp::I32Sub,
+            0x6c => ConstOp::I32Mul,
+            0x7c => ConstOp::I64Add,
+            0x7d => ConstOp::I64Sub,
+            0x7e => ConstOp::I64Mul,
+            0xd0 => return Ok(Read::Null(reader.read()?)),
+            0xd2 => {
+                let function = reader.read_var_u32()?;
+                self.module.escape(function);
+                ConstOp::RefFunc(FuncIndex::new(function))
+            }
+            // `v128.const` is the only one of vectors.
+            0xfd => {
+                reader.read_var_u32()?;
+                let mut bytes = [0; 16];
+                bytes.copy_from_slice(reader.read_bytes(16)?);
+                ConstOp::V128Const(bytes)
+            }
+            0xfb => {
+                return Ok(Read::Gc(match reader.read_var_u32()? {
+                    0 => "struct.new",
+                    1 => "struct.new_default",
+                    6 => "array.new",
+                    7 => "array.new_default",
+                    8 => "array.new_fixed",
+                    26 => "any.convert_extern",
+                    27 => "extern.convert_any",
+                    28 => "ref.i31",
+                    _ => "of gc",
+                }));
+            }
+            _ => return Ok(Read::Gc("of gc")),
+        }))
     }
 
     fn type_id(&self, index: u32) -> TypeId {
@@ -769,20 +797,14 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// The name of a constant instruction of gc. The names of all instructions would be
-/// a large part of a small build.
-fn name_in_gc(operator: &Operator<'_>) -> &'static str {
-    match operator {
-        Operator::StructNew { .. } => "struct.new",
-        Operator::StructNewDefault { .. } => "struct.new_default",
-        Operator::ArrayNew { .. } => "array.new",
-        Operator::ArrayNewDefault { .. } => "array.new_default",
-        Operator::ArrayNewFixed { .. } => "array.new_fixed",
-        Operator::RefI31 => "ref.i31",
-        Operator::AnyConvertExtern => "any.convert_extern",
-        Operator::ExternConvertAny => "extern.convert_any",
-        _ => "of gc",
-    }
+/// What is read of a constant expression at a time.
+enum Read {
+    Op(ConstOp),
+    /// A null reference of this type.
+    Null(wasmparser::HeapType),
+    /// An instruction of gc, by name.
+    Gc(&'static str),
+    End,
 }
 
 fn memory_type(ty: wasmparser::MemoryType) -> MemoryType {

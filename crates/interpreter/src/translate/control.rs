@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use tepui_abi::convention::Representation;
 use tepui_module::ValType;
-use wasmparser::Operator;
 
+use super::skip::Nesting;
 use super::{Entry, Kind, SLOT, Step, Stop, Translator, bytes_of, giving, is_wide};
 use crate::dispatch::{HANDLER_WORDS, Handler};
 use crate::handlers::control as op;
@@ -290,16 +290,13 @@ impl<'a> Translator<'a> {
     }
 
     /// Follows the nesting of unreachable code.
-    pub(super) fn skip(&mut self, operator: &Operator<'_>) -> Step {
-        match operator {
-            Operator::Block { .. }
-            | Operator::Loop { .. }
-            | Operator::If { .. }
-            | Operator::TryTable { .. } => self.skipped += 1,
-            Operator::End if self.skipped > 0 => self.skipped -= 1,
-            Operator::End => self.end()?,
-            Operator::Else if self.skipped == 0 => self.else_()?,
-            _ => {}
+    pub(super) fn skip(&mut self, nesting: Nesting) -> Step {
+        match nesting {
+            Nesting::Opens => self.skipped += 1,
+            Nesting::End if self.skipped > 0 => self.skipped -= 1,
+            Nesting::End => self.end()?,
+            Nesting::Else if self.skipped == 0 => self.else_()?,
+            Nesting::Else | Nesting::Same => {}
         }
         Ok(())
     }

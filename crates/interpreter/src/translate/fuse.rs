@@ -7,7 +7,8 @@
 //! were written, and the second appends its own. Which pairs there are was chosen
 //! by what programs do: see `docs/rationale.md`.
 
-use super::{Entry, Giving, Kind, Last, Sources, Step, Translator, giving};
+use super::memory::{LoadForms, StoreForms};
+use super::{Entry, Giving, Kind, Last, Operand, Sources, Step, Translator, giving};
 use crate::dispatch::{HANDLER_WORDS, Handler};
 use crate::handlers::memory::{Guarded, Load, Store};
 use crate::handlers::{control, memory, number};
@@ -197,6 +198,60 @@ fn compare_with<C: Compare>(shape: Shape, second: Second) -> Option<Handlers> {
     }
 }
 
+/// A load from a guarded memory at what an instruction of this shape computes.
+pub(super) fn load_at<L: Load>(shape: Shape) -> Option<Giving> {
+    by_shape!(
+        shape,
+        [Add AddSlots AddKept AddKeptConstant ShlAdd],
+        S => Giving {
+            stored: memory::load::<L, S, Stored, Guarded>,
+            unstored: if L::R::WIDE {
+                None
+            } else {
+                Some(memory::load::<L, S, Unstored, Guarded>)
+            },
+        }
+    )
+}
+
+/// Which operand of a store another instruction computes.
+#[derive(Clone, Copy)]
+pub(super) enum StoreFused {
+    /// The value; the index is a slot.
+    Value,
+    /// The index; the value is a slot.
+    IndexOfSlot,
+    /// The index; the value is a constant.
+    IndexOfConstant,
+}
+
+/// A store to a guarded memory, one of whose operands an instruction of this shape
+/// computes.
+pub(super) fn store_of<S: Store>(shape: Shape, fused: StoreFused) -> Option<Handler> {
+    match fused {
+        StoreFused::Value if S::A::CLASS == Class::Float => by_shape!(
+            shape,
+            [DoubleAddKept DoubleSub DoubleSubFrom DoubleMul DoubleMulKept],
+            V => memory::store_value::<S, V, Guarded> as Handler
+        ),
+        StoreFused::Value => by_shape!(
+            shape,
+            [Add AddSlots AddKept AddKeptConstant Sub And AndKept Xor XorKept OrKept Shr LongAdd LongAddKept LongXorKept],
+            V => memory::store_value::<S, V, Guarded> as Handler
+        ),
+        StoreFused::IndexOfSlot => by_shape!(
+            shape,
+            [Add AddSlots AddKept AddKeptConstant ShlAdd],
+            A => memory::store::<S, A, Slot, Guarded> as Handler
+        ),
+        StoreFused::IndexOfConstant => by_shape!(
+            shape,
+            [Add AddSlots AddKept AddKeptConstant ShlAdd],
+            A => memory::store::<S, A, Constant, Guarded> as Handler
+        ),
+    }
+}
+
 /// The branches on whether a number is not zero and is.
 fn condition(shape: Shape, is_tee: bool) -> Option<[Handler; 2]> {
     macro_rules! handlers {
@@ -267,14 +322,17 @@ impl Translator<'_> {
         }
     }
 
-    /// Writes a binary instruction into the one that made one of its operands.
-    fn fuse_binary<O: Binary + 'static>(
+    /// Writes a binary instruction into the one that made one of its operands: its
+    /// first one, which is of this type, or the second.
+    fn fuse_binary(
         &mut self,
-        left: impl Fn(Shape, Second) -> Option<Handlers>,
-        right: impl Fn(Shape, Second) -> Option<Handlers>,
-    ) -> Step<bool> {
+        operand: Operand,
+        class: Class,
+        left: &dyn Fn(Shape, Second) -> Option<Handlers>,
+        right: &dyn Fn(Shape, Second) -> Option<Handlers>,
+    ) -> Step<Option<(Shape, Second)>> {
         let [.., a, b] = self.stack[..] else {
-            return Ok(false);
+            return Ok(None);
         };
         let found = if let Some((last, shape)) = self.last_of(a) {
             let second = self.second(b);
@@ -286,20 +344,21 @@ impl Translator<'_> {
             None
         };
         let Some((last, shape, second, (handlers, branches))) = found else {
-            return Ok(false);
+            return Ok(None);
         };
         self.pop();
         self.pop();
         let start = self.fuse(&last, false, handlers.stored);
+        self.write_second(operand, second);
+        self.give(start, class, handlers.unstored, branches)?;
+        Ok(Some((shape, second)))
+    }
+
+    fn write_second(&mut self, operand: Operand, second: Second) {
         match second {
             Second::Slot(place) => self.place(place),
-            Second::Constant(value) => self.constant::<O::A>(value),
+            Second::Constant(value) => self.immediate(operand, value),
         }
-        self.give(start, O::R::CLASS, handlers.unstored, branches)?;
-        if is::<O, ops::I32Add>() && shape == Shape::Shl && matches!(second, Second::Slot(_)) {
-            self.set_shape(Shape::ShlAdd);
-        }
-        Ok(true)
     }
 
     fn set_shape(&mut self, shape: Shape) {
@@ -318,8 +377,14 @@ impl Translator<'_> {
                 None
             }
         };
-        // What is fused with a shift has a handler with the address.
-        if !self.is_plain() && self.fuse_binary::<O>(int::<O>, right)? {
+        if !self.is_plain()
+            && let Some(fused) =
+                self.fuse_binary(Operand::of::<O::A>(), O::R::CLASS, &int::<O>, &right)?
+        {
+            // What is fused with a shift has a handler with the address.
+            if is::<O, ops::I32Add>() && matches!(fused, (Shape::Shl, Second::Slot(_))) {
+                self.set_shape(Shape::ShlAdd);
+            }
             return Ok(());
         }
         self.binary::<O>()
@@ -327,7 +392,11 @@ impl Translator<'_> {
 
     pub(super) fn fused_long<O: Binary + 'static>(&mut self) -> Step {
         let right = |shape, second| commutes::<O>().then(|| long::<O>(shape, second))?;
-        if !self.is_plain() && self.fuse_binary::<O>(long::<O>, right)? {
+        if !self.is_plain()
+            && self
+                .fuse_binary(Operand::of::<O::A>(), O::R::CLASS, &long::<O>, &right)?
+                .is_some()
+        {
             return Ok(());
         }
         self.binary::<O>()
@@ -336,7 +405,14 @@ impl Translator<'_> {
     pub(super) fn fused_double<O: Binary<A = f64, B = f64, R = f64> + 'static>(&mut self) -> Step {
         if !self.is_plain()
             && !self.input.tunables.deterministic
-            && self.fuse_binary::<O>(double::<O>, double::<Swapped<O>>)?
+            && self
+                .fuse_binary(
+                    Operand::of::<f64>(),
+                    Class::Float,
+                    &double::<O>,
+                    &double::<Swapped<O>>,
+                )?
+                .is_some()
         {
             return Ok(());
         }
@@ -344,36 +420,47 @@ impl Translator<'_> {
     }
 
     pub(super) fn fused_compare<C: Compare>(&mut self) -> Step {
-        if self.is_plain() {
-            return self.compare::<C>();
+        if !self.is_plain()
+            && self.fuse_compare(Operand::of::<C::A>(), compare::<C>, compare_with::<C>)?
+        {
+            return Ok(());
         }
+        self.compare::<C>()
+    }
+
+    /// Writes a comparison of operands of this type into the instruction that made
+    /// its first one, or one of both that is a local.
+    fn fuse_compare(
+        &mut self,
+        operand: Operand,
+        with_first: fn(Shape, bool, Second) -> Option<Handlers>,
+        with_second: fn(Shape, Second) -> Option<Handlers>,
+    ) -> Step<bool> {
         let [.., a, b] = self.stack[..] else {
-            return self.compare::<C>();
+            return Ok(false);
         };
         let taken = if a.kind == b.kind { 2 } else { 1 };
         let found = if let Some((last, shape)) = self.last_of(a) {
             let second = self.second(b);
-            compare::<C>(shape, false, second).map(|handlers| (last, false, second, handlers))
+            with_first(shape, false, second).map(|handlers| (last, false, second, handlers))
         } else if let Some((last, shape)) = self.last_tee(a, taken) {
             let second = self.second(b);
-            compare::<C>(shape, true, second).map(|handlers| (last, true, second, handlers))
+            with_first(shape, true, second).map(|handlers| (last, true, second, handlers))
         } else if let Some((last, shape)) = self.last_tee(b, taken) {
             let second = self.second(a);
-            compare_with::<C>(shape, second).map(|handlers| (last, true, second, handlers))
+            with_second(shape, second).map(|handlers| (last, true, second, handlers))
         } else {
             None
         };
         let Some((last, is_tee, second, (handlers, branches))) = found else {
-            return self.compare::<C>();
+            return Ok(false);
         };
         self.pop();
         self.pop();
         let start = self.fuse(&last, is_tee, handlers.stored);
-        match second {
-            Second::Slot(place) => self.place(place),
-            Second::Constant(value) => self.constant::<C::A>(value),
-        }
-        self.give(start, Class::Integer, handlers.unstored, branches)
+        self.write_second(operand, second);
+        self.give(start, Class::Integer, handlers.unstored, branches)?;
+        Ok(true)
     }
 
     /// Takes the instruction written last back, if an entry that was taken and is
@@ -395,50 +482,30 @@ impl Translator<'_> {
 
     /// Writes a load from a guarded memory into the instruction that computes its
     /// index.
-    pub(super) fn fuse_load<L: Load>(&mut self, offset: u32) -> Step<bool> {
+    pub(super) fn fuse_load(&mut self, offset: u32, load: &LoadForms) -> Step<bool> {
         let Some((last, shape)) = self.stack.last().and_then(|index| self.last_of(*index)) else {
             return Ok(false);
         };
-        let handlers = by_shape!(
-            shape,
-            [Add AddSlots AddKept AddKeptConstant ShlAdd],
-            S => Giving {
-                stored: memory::load::<L, S, Stored, Guarded>,
-                unstored: Some(memory::load::<L, S, Unstored, Guarded>),
-            }
-        );
-        let Some(handlers) = handlers else {
+        let Some(handlers) = (load.fused)(shape) else {
             return Ok(false);
         };
         self.pop();
         let start = self.fuse(&last, false, handlers.stored);
         self.word(offset);
-        self.give_loaded::<L>(start, handlers)?;
+        self.give(start, load.result.class, handlers.unstored, None)?;
         Ok(true)
     }
 
     /// Writes a store to a guarded memory into the instruction that computes its
     /// value or its index.
-    pub(super) fn fuse_store<S: Store>(&mut self, offset: u32) -> bool {
+    pub(super) fn fuse_store(&mut self, offset: u32, store: &StoreForms) -> bool {
         let [.., index, value] = self.stack[..] else {
             return false;
         };
         if let Some((last, shape)) = self.last_of(value)
             && !matches!(index.kind, Kind::Constant(_))
         {
-            let handler = if S::A::CLASS == Class::Float {
-                by_shape!(
-                    shape,
-                    [DoubleAddKept DoubleSub DoubleSubFrom DoubleMul DoubleMulKept],
-                    V => memory::store_value::<S, V, Guarded> as Handler
-                )
-            } else {
-                by_shape!(
-                    shape,
-                    [Add AddSlots AddKept AddKeptConstant Sub And AndKept Xor XorKept OrKept Shr LongAdd LongAddKept LongXorKept],
-                    V => memory::store_value::<S, V, Guarded> as Handler
-                )
-            };
+            let handler = (store.fused)(shape, StoreFused::Value);
             let (Some(handler), Second::Slot(index)) = (handler, self.second(index)) else {
                 return false;
             };
@@ -453,28 +520,17 @@ impl Translator<'_> {
             return false;
         };
         let second = self.second(value);
-        let handler = match second {
-            Second::Slot(_) => by_shape!(
-                shape,
-                [Add AddSlots AddKept AddKeptConstant ShlAdd],
-                A => memory::store::<S, A, Slot, Guarded> as Handler
-            ),
-            Second::Constant(_) => by_shape!(
-                shape,
-                [Add AddSlots AddKept AddKeptConstant ShlAdd],
-                A => memory::store::<S, A, Constant, Guarded> as Handler
-            ),
+        let fused = match second {
+            Second::Slot(_) => StoreFused::IndexOfSlot,
+            Second::Constant(_) => StoreFused::IndexOfConstant,
         };
-        let Some(handler) = handler else {
+        let Some(handler) = (store.fused)(shape, fused) else {
             return false;
         };
         self.pop();
         self.pop();
         self.fuse(&last, false, handler);
-        match second {
-            Second::Slot(place) => self.place(place),
-            Second::Constant(value) => self.constant::<S::A>(value),
-        }
+        self.write_second(store.value, second);
         self.word(offset);
         true
     }

@@ -6,7 +6,8 @@ use tepui_abi::layout::ImportedFunctionLayout;
 use tepui_module::{ConstOp, FuncIndex, GlobalIndex, MemoryIndex, TableIndex};
 use wasmparser::{MemArg, MemArgTarget};
 
-use super::{Giving, Kind, Step, Stop, Translator, fused, giving};
+use super::fuse::{self, Shape, StoreFused};
+use super::{At, FUSED, Giving, Kind, ONE_FORM, Operand, Step, Stop, Translator, fused, giving};
 use crate::code::Place;
 use crate::dispatch::Handler;
 use crate::faults::HAS_GUARDS;
@@ -24,14 +25,107 @@ fn memory_of(memarg: &MemArg) -> Step<u32> {
     }
 }
 
-/// Both forms of a load.
-macro_rules! load_handlers {
-    (op::$handler:ident<$($parameter:ty),*>, $bounds:ty) => {
-        Giving {
-            stored: op::$handler::<$($parameter,)* Stored, $bounds>,
-            unstored: fused!(op::$handler::<$($parameter,)* Unstored, $bounds>),
+/// What keeps an access to memory 0 inside of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    /// All that it reaches is the memory or inaccessible.
+    Guarded,
+    /// A comparison.
+    Compared,
+}
+
+/// A kind of load: all that its translation has to know, and its handlers.
+pub(super) struct LoadForms {
+    width: usize,
+    pub(super) result: Operand,
+    /// From any memory.
+    any: Handler,
+    /// From memory 0, by where the index is.
+    first: fn(At, Bound) -> Giving,
+    /// From memory 0, guarded, where an instruction of this shape computes the index.
+    pub(super) fused: fn(Shape) -> Option<Giving>,
+}
+
+impl LoadForms {
+    fn of<L: Load>() -> LoadForms {
+        LoadForms {
+            width: L::WIDTH,
+            result: Operand::of::<L::R>(),
+            any: op::load_any::<L>,
+            first: |index, bound| match bound {
+                Bound::Guarded if HAS_GUARDS => load_first::<L, Guarded>(index),
+                _ => load_first::<L, Compared>(index),
+            },
+            fused: if FUSED { fuse::load_at::<L> } else { |_| None },
         }
-    };
+    }
+}
+
+fn load_first<L: Load, G: Bounds>(index: At) -> Giving {
+    macro_rules! handlers {
+        (op::$handler:ident<$($parameter:ty),*>) => {
+            Giving {
+                stored: op::$handler::<$($parameter,)* Stored, G>,
+                unstored: if L::R::WIDE {
+                    None
+                } else {
+                    fused!(op::$handler::<$($parameter,)* Unstored, G>)
+                },
+            }
+        };
+    }
+    match index {
+        At::Slot => handlers!(op::load<L, Slot>),
+        _ if !FUSED => unreachable!("{ONE_FORM}"),
+        At::Kept => handlers!(op::load<L, Kept>),
+        At::Constant => handlers!(op::load_at<L>),
+    }
+}
+
+/// A kind of store: all that its translation has to know, and its handlers.
+pub(super) struct StoreForms {
+    width: usize,
+    pub(super) value: Operand,
+    /// To any memory.
+    any: Handler,
+    /// To memory 0, by where index and value are.
+    first: fn(At, At, Bound) -> Handler,
+    /// To memory 0, guarded, where an instruction of this shape computes an operand.
+    pub(super) fused: fn(Shape, StoreFused) -> Option<Handler>,
+}
+
+impl StoreForms {
+    fn of<S: Store>() -> StoreForms {
+        StoreForms {
+            width: S::WIDTH,
+            value: Operand::of::<S::A>(),
+            any: op::store_any::<S>,
+            first: |index, value, bound| match bound {
+                Bound::Guarded if HAS_GUARDS => store_first::<S, Guarded>(index, value),
+                _ => store_first::<S, Compared>(index, value),
+            },
+            fused: if FUSED {
+                fuse::store_of::<S>
+            } else {
+                |_, _| None
+            },
+        }
+    }
+}
+
+fn store_first<S: Store, G: Bounds>(index: At, value: At) -> Handler {
+    match (index, value) {
+        (At::Slot, At::Slot) => op::store::<S, Slot, Slot, G>,
+        _ if !FUSED => unreachable!("{ONE_FORM}"),
+        (At::Slot, At::Kept) => op::store::<S, Slot, Kept, G>,
+        (At::Slot, At::Constant) => op::store::<S, Slot, Constant, G>,
+        (At::Kept, At::Slot) => op::store::<S, Kept, Slot, G>,
+        (At::Kept, At::Constant) => op::store::<S, Kept, Constant, G>,
+        (At::Kept, At::Kept) => unreachable!("one value is at hand"),
+        (At::Constant, At::Slot) => op::store_at::<S, Slot, G>,
+        (At::Constant, At::Kept) => op::store_at::<S, Kept, G>,
+        (At::Constant, At::Constant) => op::store_at::<S, Constant, G>,
+    }
 }
 
 /// How an access is written.
@@ -93,17 +187,21 @@ impl Translator<'_> {
     }
 
     pub(super) fn load<L: Load>(&mut self, memarg: &MemArg) -> Step {
-        match self.access(memarg, L::WIDTH)? {
+        self.load_of(memarg, &LoadForms::of::<L>())
+    }
+
+    fn load_of(&mut self, memarg: &MemArg, load: &LoadForms) -> Step {
+        match self.access(memarg, load.width)? {
             Access::Guarded(offset) => {
-                if !self.is_plain() && self.fuse_load::<L>(offset)? {
+                if !self.is_plain() && self.fuse_load(offset, load)? {
                     return Ok(());
                 }
-                self.load_first::<L, Guarded>(offset)
+                self.load_first(offset, load, Bound::Guarded)
             }
-            Access::First(offset) => self.load_first::<L, Compared>(offset),
+            Access::First(offset) => self.load_first(offset, load, Bound::Compared),
             Access::Any(place, offset) => {
                 let index = self.pop_slot();
-                let start = self.start_result(op::load_any::<L>, L::R::WIDE)?;
+                let start = self.start_result(load.any, load.result.class == Class::Vector)?;
                 self.write_any(index, place, offset);
                 self.end_result(start);
                 Ok(())
@@ -116,48 +214,45 @@ impl Translator<'_> {
     }
 
     /// A load from memory 0.
-    fn load_first<L: Load, G: Bounds>(&mut self, offset: u32) -> Step {
+    fn load_first(&mut self, offset: u32, load: &LoadForms, bound: Bound) -> Step {
         let index = self.pop();
-        if !self.is_plain()
+        let (start, handlers) = if !self.is_plain()
             && let Kind::Constant(index) = index.kind
             && let Some(address) = (index as u32).checked_add(offset)
         {
-            let handlers = load_handlers!(op::load_at<L>, G);
+            let handlers = (load.first)(At::Constant, bound);
             let start = self.start(handlers.stored);
             self.word(address);
-            return self.give_loaded::<L>(start, handlers);
-        }
-        let slot = self.slot_of(index);
-        let kept = self.use_kept(index, slot, Class::Integer);
-        let handlers = if kept {
-            load_handlers!(op::load<L, Kept>, G)
+            (start, handlers)
         } else {
-            load_handlers!(op::load<L, Slot>, G)
+            let slot = self.slot_of(index);
+            let kept = self.use_kept(index, slot, Class::Integer);
+            let handlers = (load.first)(if kept { At::Kept } else { At::Slot }, bound);
+            let start = self.start(handlers.stored);
+            if !kept {
+                self.place(slot);
+            }
+            self.word(offset);
+            (start, handlers)
         };
-        let start = self.start(handlers.stored);
-        if !kept {
-            self.place(slot);
-        }
-        self.word(offset);
-        self.give_loaded::<L>(start, handlers)
-    }
-
-    pub(super) fn give_loaded<L: Load>(&mut self, start: usize, handlers: Giving) -> Step {
-        let unstored = handlers.unstored.filter(|_| !L::R::WIDE);
-        self.give(start, L::R::CLASS, unstored, None)
+        self.give(start, load.result.class, handlers.unstored, None)
     }
 
     pub(super) fn store<S: Store>(&mut self, memarg: &MemArg) -> Step {
-        match self.access(memarg, S::WIDTH)? {
+        self.store_of(memarg, &StoreForms::of::<S>())
+    }
+
+    fn store_of(&mut self, memarg: &MemArg, store: &StoreForms) -> Step {
+        match self.access(memarg, store.width)? {
             Access::Guarded(offset) => {
-                if self.is_plain() || !self.fuse_store::<S>(offset) {
-                    self.store_first::<S, Guarded>(offset);
+                if self.is_plain() || !self.fuse_store(offset, store) {
+                    self.store_first(offset, store, Bound::Guarded);
                 }
             }
-            Access::First(offset) => self.store_first::<S, Compared>(offset),
+            Access::First(offset) => self.store_first(offset, store, Bound::Compared),
             Access::Any(place, offset) => {
                 let (value, index) = (self.pop_slot(), self.pop_slot());
-                self.start(op::store_any::<S>);
+                self.start(store.any);
                 self.place(value);
                 self.write_any(index, place, offset);
             }
@@ -167,11 +262,12 @@ impl Translator<'_> {
     }
 
     /// A store to memory 0.
-    fn store_first<S: Store, G: Bounds>(&mut self, offset: u32) {
+    fn store_first(&mut self, offset: u32, store: &StoreForms, bound: Bound) {
         let (value, index) = (self.pop(), self.pop());
+        let handler = |index, value| (store.first)(index, value, bound);
         if self.is_plain() {
             let (value, index) = (self.slot_of(value), self.slot_of(index));
-            self.start(op::store::<S, Slot, Slot, G>);
+            self.start(handler(At::Slot, At::Slot));
             self.place(index);
             self.place(value);
             self.word(offset);
@@ -181,18 +277,18 @@ impl Translator<'_> {
             && let Some(address) = (index as u32).checked_add(offset)
         {
             if let Kind::Constant(value) = value.kind {
-                self.start(op::store_at::<S, Constant, G>);
+                self.start(handler(At::Constant, At::Constant));
                 self.word(address);
-                self.constant::<S::A>(value);
+                self.immediate(store.value, value);
                 return;
             }
             let slot = self.slot_of(value);
-            if self.use_kept(value, slot, S::A::CLASS) {
-                self.start(op::store_at::<S, Kept, G>);
+            if self.use_kept(value, slot, store.value.class) {
+                self.start(handler(At::Constant, At::Kept));
                 self.word(address);
                 return;
             }
-            self.start(op::store_at::<S, Slot, G>);
+            self.start(handler(At::Constant, At::Slot));
             self.word(address);
             self.place(slot);
             return;
@@ -200,27 +296,24 @@ impl Translator<'_> {
         let index_slot = self.slot_of(index);
         if let Kind::Constant(value) = value.kind {
             let kept = self.use_kept(index, index_slot, Class::Integer);
-            self.start(if kept {
-                op::store::<S, Kept, Constant, G>
-            } else {
-                op::store::<S, Slot, Constant, G>
-            });
+            let from = if kept { At::Kept } else { At::Slot };
+            self.start(handler(from, At::Constant));
             if !kept {
                 self.place(index_slot);
             }
-            self.constant::<S::A>(value);
+            self.immediate(store.value, value);
             self.word(offset);
             return;
         }
         let slot = self.slot_of(value);
-        if self.use_kept(value, slot, S::A::CLASS) {
-            self.start(op::store::<S, Slot, Kept, G>);
+        if self.use_kept(value, slot, store.value.class) {
+            self.start(handler(At::Slot, At::Kept));
             self.place(index_slot);
         } else if self.use_kept(index, index_slot, Class::Integer) {
-            self.start(op::store::<S, Kept, Slot, G>);
+            self.start(handler(At::Kept, At::Slot));
             self.place(slot);
         } else {
-            self.start(op::store::<S, Slot, Slot, G>);
+            self.start(handler(At::Slot, At::Slot));
             self.place(index_slot);
             self.place(slot);
         }
@@ -297,9 +390,13 @@ impl Translator<'_> {
         &mut self,
         memarg: &MemArg,
     ) -> Step {
+        self.atomic_update_by(memarg, atomic::atomic_update::<O, T>)
+    }
+
+    fn atomic_update_by(&mut self, memarg: &MemArg, handler: Handler) -> Step {
         let place = self.atomic_place(memarg)?;
         let (value, index) = (self.pop_slot(), self.pop_slot());
-        let start = self.start_result(atomic::atomic_update::<O, T>, false)?;
+        let start = self.start_result(handler, false)?;
         self.write_any(index, place, memarg.offset);
         self.place(value);
         self.end_result(start);

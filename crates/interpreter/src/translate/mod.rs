@@ -43,6 +43,7 @@ mod call;
 mod control;
 mod fuse;
 mod memory;
+mod skip;
 mod visit;
 
 use alloc::boxed::Box;
@@ -52,6 +53,7 @@ use alloc::vec::Vec;
 use tepui_abi::{Plan, Tunables};
 use tepui_module::{DefinedFuncIndex, FuncType, Module, TypeIndex, ValType};
 
+use self::skip::Skip;
 use crate::code::{FunctionCode, FunctionEntry, TranslateError};
 use crate::dispatch::{HANDLER_WORDS, Handler, put_address};
 use crate::handlers::control as op;
@@ -127,6 +129,9 @@ const LIMIT: usize = 1 << 28;
 /// Whether instructions have other forms than the plain one: operands that are
 /// slots, a result that is written to a slot.
 const FUSED: bool = cfg!(feature = "fused");
+
+/// Why other forms are not asked for.
+const ONE_FORM: &str = "this build has one form of each instruction";
 
 /// The most words of an instruction that may be taken back.
 const LONGEST: usize = 16;
@@ -217,6 +222,37 @@ macro_rules! giving {
 }
 pub(crate) use giving;
 
+/// What is to be known of the type of an operand. Methods that are the same for many
+/// types take this instead of a parameter, so that there is one copy of them.
+#[derive(Clone, Copy)]
+struct Operand {
+    /// Where it is kept at hand.
+    class: Class,
+    /// Words that a constant takes.
+    immediate: usize,
+}
+
+impl Operand {
+    fn of<V: Value>() -> Operand {
+        Operand {
+            class: V::CLASS,
+            immediate: V::IMMEDIATE,
+        }
+    }
+}
+
+/// The handlers of an instruction with two operands, and of the branches on it if it
+/// is a comparison, by where the operands are.
+type BySources<'h> = &'h mut dyn FnMut(Sources) -> (Giving, Option<[Handler; 2]>);
+
+/// Where an operand is taken from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Slot,
+    Kept,
+    Constant,
+}
+
 /// Where two operands are taken from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sources {
@@ -233,6 +269,7 @@ enum Sources {
 fn binaries<O: Binary>(sources: Sources) -> Giving {
     match sources {
         Sources::SlotSlot => giving!(number::binary<O, Slot, Slot>),
+        _ if !FUSED => unreachable!("{ONE_FORM}"),
         Sources::KeptSlot => giving!(number::binary<O, Kept, Slot>),
         Sources::SlotKept => giving!(number::binary<O, Slot, Kept>),
         Sources::SlotConstant => giving!(number::binary<O, Slot, Constant>),
@@ -254,6 +291,7 @@ fn branches<C: Compare>(sources: Sources) -> [Handler; 2] {
     }
     match sources {
         Sources::SlotSlot => both!(Slot, Slot),
+        _ if !FUSED => unreachable!("{ONE_FORM}"),
         Sources::KeptSlot => both!(Kept, Slot),
         Sources::SlotKept => both!(Slot, Kept),
         Sources::SlotConstant => both!(Slot, Constant),
@@ -448,7 +486,7 @@ impl<'a> Translator<'a> {
                 }
                 reader.visit_operator(self)??;
             } else {
-                self.skip(&reader.read()?)?;
+                self.skip(reader.visit_operator(&mut Skip)?)?;
             }
             // What was written last may still be taken back.
             if self.words.len() > wanted.saturating_add(LONGEST) {
@@ -895,28 +933,46 @@ impl<'a> Translator<'a> {
     // Numbers.
 
     fn unary<O: Unary>(&mut self) -> Step {
+        self.unary_of(O::A::CLASS, O::R::CLASS, |operand| match operand {
+            At::Kept if FUSED => giving!(number::unary<O, Kept>),
+            _ => giving!(number::unary<O, Slot>),
+        })
+    }
+
+    /// A unary instruction on an operand of this class.
+    fn unary_of(&mut self, operand: Class, class: Class, handlers: fn(At) -> Giving) -> Step {
         let entry = self.pop();
         let a = self.slot_of(entry);
-        if self.use_kept(entry, a, O::A::CLASS) {
-            let handlers = giving!(number::unary<O, Kept>);
-            let start = self.start(handlers.stored);
-            return self.give(start, O::R::CLASS, handlers.unstored, None);
-        }
-        let handlers = giving!(number::unary<O, Slot>);
+        let kept = self.use_kept(entry, a, operand);
+        let handlers = handlers(if kept { At::Kept } else { At::Slot });
         let start = self.start(handlers.stored);
-        self.place(a);
-        self.give(start, O::R::CLASS, handlers.unstored, None)
+        if !kept {
+            self.place(a);
+        }
+        self.give(start, class, handlers.unstored, None)
+    }
+
+    /// An instruction all of whose operands, at most three, are slots.
+    fn of_slots(&mut self, count: usize, class: Class, handler: Handler) -> Step {
+        let mut slots = [0; 3];
+        let slots = &mut slots[..count];
+        for slot in slots.iter_mut().rev() {
+            *slot = self.pop_slot();
+        }
+        let start = self.start(handler);
+        for slot in slots {
+            self.place(*slot);
+        }
+        self.give(start, class, None, None)
     }
 
     fn vector_unary<O: Unary>(&mut self) -> Step {
-        let a = self.pop_slot();
-        let start = self.start(number::unary::<O, Slot, Stored>);
-        self.place(a);
-        self.give(start, O::R::CLASS, None, None)
+        self.of_slots(1, O::R::CLASS, number::unary::<O, Slot, Stored>)
     }
 
-    fn constant<V: Value>(&mut self, value: u64) {
-        if V::IMMEDIATE == 1 {
+    /// Writes a constant as an operand.
+    fn immediate(&mut self, of: Operand, value: u64) {
+        if of.immediate == 1 {
             self.word(value as u32);
         } else {
             self.wide(value);
@@ -928,7 +984,18 @@ impl<'a> Translator<'a> {
     fn two_operands<A: Value, B: Value>(
         &mut self,
         class: Class,
-        handlers: impl FnOnce(Sources) -> (Giving, Option<[Handler; 2]>),
+        mut handlers: impl FnMut(Sources) -> (Giving, Option<[Handler; 2]>),
+    ) -> Step {
+        self.two_of(Operand::of::<A>(), Operand::of::<B>(), class, &mut handlers)
+    }
+
+    /// The same, of operands of these types.
+    fn two_of(
+        &mut self,
+        a_type: Operand,
+        b_type: Operand,
+        class: Class,
+        handlers: BySources<'_>,
     ) -> Step {
         let (b, a) = (self.pop(), self.pop());
         if self.is_plain() {
@@ -942,7 +1009,7 @@ impl<'a> Translator<'a> {
         match (a.kind, b.kind) {
             (_, Kind::Constant(value)) => {
                 let slot = self.slot_of(a);
-                let kept = self.use_kept(a, slot, A::CLASS);
+                let kept = self.use_kept(a, slot, a_type.class);
                 let (handlers, branches) = handlers(if kept {
                     Sources::KeptConstant
                 } else {
@@ -952,19 +1019,19 @@ impl<'a> Translator<'a> {
                 if !kept {
                     self.place(slot);
                 }
-                self.constant::<B>(value);
+                self.immediate(b_type, value);
                 self.give(start, class, handlers.unstored, branches)
             }
             (Kind::Constant(value), _) => {
                 let slot = self.slot_of(b);
-                let kept = self.use_kept(b, slot, B::CLASS);
+                let kept = self.use_kept(b, slot, b_type.class);
                 let (handlers, branches) = handlers(if kept {
                     Sources::ConstantKept
                 } else {
                     Sources::ConstantSlot
                 });
                 let start = self.start(handlers.stored);
-                self.constant::<A>(value);
+                self.immediate(a_type, value);
                 if !kept {
                     self.place(slot);
                 }
@@ -972,9 +1039,9 @@ impl<'a> Translator<'a> {
             }
             _ => {
                 let (a_slot, b_slot) = (self.slot_of(a), self.slot_of(b));
-                let sources = if self.use_kept(a, a_slot, A::CLASS) {
+                let sources = if self.use_kept(a, a_slot, a_type.class) {
                     Sources::KeptSlot
-                } else if self.use_kept(b, b_slot, B::CLASS) {
+                } else if self.use_kept(b, b_slot, b_type.class) {
                     Sources::SlotKept
                 } else {
                     Sources::SlotSlot
@@ -993,29 +1060,49 @@ impl<'a> Translator<'a> {
     }
 
     fn binary<O: Binary + 'static>(&mut self) -> Step {
+        self.binary_of(
+            [Operand::of::<O::A>(), Operand::of::<O::B>()],
+            O::R::CLASS,
+            fuse::commutes::<O>(),
+            binaries::<O>,
+            fuse::shape_of::<O>,
+        )
+    }
+
+    /// A binary instruction on operands of these types, the order of which may not
+    /// matter.
+    fn binary_of(
+        &mut self,
+        [a_type, b_type]: [Operand; 2],
+        class: Class,
+        commutes: bool,
+        handlers: fn(Sources) -> Giving,
+        shape_of: fn(Sources) -> Option<fuse::Shape>,
+    ) -> Step {
         if self.is_plain() {
-            return self
-                .two_operands::<O::A, O::B>(O::R::CLASS, |sources| (binaries::<O>(sources), None));
+            return self.two_of(a_type, b_type, class, &mut |sources| {
+                (handlers(sources), None)
+            });
         }
         let before = self.last.filter(|last| {
             last.shape == Some(fuse::Shape::Add)
                 && last.result.is_none()
                 && last.end == self.words.len()
         });
-        if fuse::commutes::<O>()
+        if commutes
             && let [.., a, b] = &mut self.stack[..]
             && matches!((a.kind, b.kind), (Kind::Constant(_), Kind::Local(_)))
         {
             core::mem::swap(&mut a.kind, &mut b.kind);
         }
         let mut shape = None;
-        self.two_operands::<O::A, O::B>(O::R::CLASS, |sources| {
+        self.two_of(a_type, b_type, class, &mut |sources| {
             let sources = match sources {
-                Sources::SlotKept if fuse::commutes::<O>() => Sources::KeptSlot,
+                Sources::SlotKept if commutes => Sources::KeptSlot,
                 other => other,
             };
-            shape = fuse::shape_of::<O>(sources);
-            (binaries::<O>(sources), None)
+            shape = shape_of(sources);
+            (handlers(sources), None)
         })?;
         if let Some(last) = &mut self.last {
             last.shape = shape;
@@ -1034,43 +1121,50 @@ impl<'a> Translator<'a> {
 
     /// A vector and a vector or number.
     fn vector_binary<O: Binary>(&mut self) -> Step {
-        let (b, a) = (self.pop(), self.pop());
-        let a = self.slot_of(a);
-        if let Kind::Constant(value) = b.kind
-            && !self.is_plain()
+        let constant = fused!(number::binary::<O, Slot, Constant, Stored>);
+        if let (
+            Some(constant),
+            Some(Entry {
+                kind: Kind::Constant(value),
+                ..
+            }),
+            false,
+        ) = (constant, self.stack.last().copied(), self.is_plain())
         {
-            let start = self.start(number::binary::<O, Slot, Constant, Stored>);
-            self.place(a);
-            self.constant::<O::B>(value);
-            return self.give(start, O::R::CLASS, None, None);
+            return self.vector_and_constant(Operand::of::<O::B>(), value, O::R::CLASS, constant);
         }
-        let b = self.slot_of(b);
-        let start = self.start(number::binary::<O, Slot, Slot, Stored>);
+        self.of_slots(2, O::R::CLASS, number::binary::<O, Slot, Slot, Stored>)
+    }
+
+    /// A vector and a number, which is a constant.
+    fn vector_and_constant(
+        &mut self,
+        of: Operand,
+        value: u64,
+        class: Class,
+        handler: Handler,
+    ) -> Step {
+        self.pop();
+        let a = self.pop_slot();
+        let start = self.start(handler);
         self.place(a);
-        self.place(b);
-        self.give(start, O::R::CLASS, None, None)
+        self.immediate(of, value);
+        self.give(start, class, None, None)
     }
 
     fn ternary<O: Ternary>(&mut self) -> Step {
-        let (c, b, a) = (self.pop_slot(), self.pop_slot(), self.pop_slot());
-        let start = self.start(number::ternary::<O>);
-        self.place(a);
-        self.place(b);
-        self.place(c);
-        self.give(start, Class::Vector, None, None)
+        self.of_slots(3, Class::Vector, number::ternary::<O>)
     }
 
     fn try_unary<O: TryUnary>(&mut self) -> Step {
-        let a = self.pop_slot();
-        let start = self.start(number::try_unary::<O>);
-        self.place(a);
-        self.give(start, O::R::CLASS, None, None)
+        self.of_slots(1, O::R::CLASS, number::try_unary::<O>)
     }
 
     fn try_binary<O: TryBinary>(&mut self) -> Step {
         self.two_operands::<O::A, O::A>(O::R::CLASS, |sources| {
             let handlers = match sources {
                 Sources::SlotSlot => giving!(number::try_binary<O, Slot, Slot>),
+                _ if !FUSED => unreachable!("{ONE_FORM}"),
                 Sources::KeptSlot => giving!(number::try_binary<O, Kept, Slot>),
                 Sources::SlotKept => giving!(number::try_binary<O, Slot, Kept>),
                 Sources::SlotConstant => giving!(number::try_binary<O, Slot, Constant>),
