@@ -66,8 +66,6 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         cargo.args([
             // Functions that are the same are one.
             "-Clink-arg=-Wl,--icf=all",
-            // Relocations as bits instead of triples of words.
-            "-Clink-arg=-Wl,-z,pack-relative-relocs",
             "-Clink-arg=-Wl,--no-eh-frame-hdr",
             // Ends of strings that are strings are one.
             "-Clink-arg=-Wl,-O2",

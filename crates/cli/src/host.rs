@@ -3,7 +3,7 @@
 
 use crate::args::RunArgs;
 use crate::failure::Failure;
-use tepui::{Engine, Error, Linker, ResourceLimiter, Store, Trap};
+use tepui::{Engine, Error, Linker, Module, ResourceLimiter, Store, Trap};
 use tepui_wasi::{I32Exit, InterruptHandle, Interrupted, WasiCtx};
 
 /// The data of the store that the guest runs in.
@@ -48,14 +48,27 @@ impl Host {
         })
     }
 
-    /// A store with this host as its data, and a linker with WASI defined.
-    pub(crate) fn into_store(self, engine: &Engine) -> Result<(Store<Host>, Linker<Host>), Error> {
+    /// A store with this host as its data, and a linker with those interfaces of
+    /// WASI defined that one of the modules imports from.
+    pub(crate) fn into_store<'m>(
+        self,
+        engine: &Engine,
+        modules: impl Iterator<Item = &'m Module> + Clone,
+    ) -> Result<(Store<Host>, Linker<Host>), Error> {
         let mut store = Store::new(engine, self);
         store.limiter(|host| &mut host.memory);
         let mut linker = Linker::new(engine);
         linker.allow_shadowing(true);
-        tepui_wasi::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
-        tepui_wasi::add_unstable_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
+        let is_used = |name| {
+            let mut imports = modules.clone().flat_map(Module::imports);
+            imports.any(|import| import.module() == name)
+        };
+        if is_used("wasi_snapshot_preview1") {
+            tepui_wasi::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
+        }
+        if is_used("wasi_unstable") {
+            tepui_wasi::add_unstable_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
+        }
         Ok((store, linker))
     }
 

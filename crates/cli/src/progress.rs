@@ -2,14 +2,14 @@
 //! is a terminal, and only when it takes long enough to wonder.
 
 #[cfg(feature = "progress")]
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::terminal;
 #[cfg(feature = "progress")]
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 #[cfg(feature = "progress")]
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 #[cfg(feature = "progress")]
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Shorter work than this shows nothing.
 #[cfg(feature = "progress")]
@@ -58,30 +58,59 @@ pub(crate) fn during<T>(what: &str, work: impl FnOnce() -> T) -> T {
 
 #[cfg(feature = "progress")]
 fn draw(what: &str, ended: &Receiver<()>) {
+    let begin = Instant::now();
     let still_working = |wait| ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
     if !still_working(PATIENCE) {
         return;
     }
-    let style = |template| {
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-    };
-    let bar = ProgressBar::new_spinner().with_message(what.to_string());
-    bar.set_style(style("{spinner} {msg} {elapsed}"));
-    let mut length = 0;
+    // The last column stays free: some terminals go to the next line from it.
+    let width = terminal::width() - 1;
     loop {
-        let all = ALL.load(Ordering::Relaxed);
-        if all != length {
-            length = all;
-            bar.set_style(style("{msg} {wide_bar} {pos}/{len} functions, {elapsed}"));
-            bar.set_length(all as u64);
-        }
-        if length > 0 {
-            bar.set_position(DONE.load(Ordering::Relaxed) as u64);
-        }
-        bar.tick();
+        let (done, all) = (DONE.load(Ordering::Relaxed), ALL.load(Ordering::Relaxed));
+        let line = line(what, done, all, begin.elapsed(), width);
+        let _ = write!(io::stderr(), "\r{line:<width$}");
         if !still_working(TICK) {
             break;
         }
     }
-    bar.finish_and_clear();
+    let _ = write!(io::stderr(), "\r{:width$}\r", "");
+}
+
+/// The line that says how far the work is; at most `width` columns.
+#[cfg(feature = "progress")]
+fn line(what: &str, done: usize, all: usize, time: Duration, width: usize) -> String {
+    let seconds = time.as_secs();
+    let line = if all == 0 {
+        format!("{what}, {seconds} s")
+    } else {
+        let count = format!("{done}/{all} functions, {seconds} s");
+        // Two brackets and two spaces.
+        let taken = what.chars().count() + count.len() + 4;
+        match width.saturating_sub(taken) {
+            0..5 => format!("{what} {count}"),
+            bar => {
+                let full = bar * done.min(all) / all;
+                format!("{what} [{:#<full$}{:2$}] {count}", "", "", bar - full)
+            }
+        }
+    };
+    line.chars().take(width).collect()
+}
+
+#[cfg(all(test, feature = "progress"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_fit() {
+        let line = |what, done, all, width| line(what, done, all, Duration::from_secs(3), width);
+        assert_eq!(line("Compiling x", 0, 0, 40), "Compiling x, 3 s");
+        assert_eq!(
+            line("Compiling x", 5, 10, 50),
+            "Compiling x [######      ] 5/10 functions, 3 s"
+        );
+        assert_eq!(line("x", 10, 10, 32).matches('#').count(), 7);
+        assert_eq!(line("x", 0, 10, 24), "x 0/10 functions, 3 s");
+        assert_eq!(line("Compiling x", 5, 10, 11), "Compiling x");
+    }
 }

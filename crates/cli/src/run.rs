@@ -83,17 +83,18 @@ fn run_here(args: &RunArgs) -> Outcome {
     } else {
         argv.extend(args.argv0.clone());
     }
+    let mut preloads = Vec::new();
+    for (import, file) in &args.preload {
+        preloads.push((import, file, input::load(&engine, file, trust)?));
+    }
+    let modules = preloads.iter().map(|(_, _, module)| module);
     let (mut store, mut linker) = Host::new(args, &argv)?
-        .into_store(&engine)
+        .into_store(&engine, modules.chain([&module]))
         .map_err(|e| Failure::load("WASI", &e))?;
     if let Some(fuel) = args.fuel {
         store
             .set_fuel(fuel)
             .map_err(|e| Failure::Usage(format!("--fuel {fuel}: {e:#}")))?;
-    }
-    let mut preloads = Vec::new();
-    for (import, file) in &args.preload {
-        preloads.push((import, file, input::load(&engine, file, trust)?));
     }
 
     let watchdog = args

@@ -10,6 +10,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::features::{Features, Proposal};
+use crate::validate::{Notes, Pair};
 use alloc::format;
 use alloc::string::String;
 use core::fmt::Display;
@@ -297,6 +298,10 @@ fn validate(bytes: &[u8], flags: WasmFeatures) -> wasmparser::Result<()> {
     parser.set_features(flags);
     let mut validator = Validator::new_with_features(flags);
     let mut allocations = wasmparser::FuncValidatorAllocations::default();
+    let mut notes = Notes {
+        lets_all: true,
+        ..Notes::default()
+    };
     for payload in parser.parse_all(bytes) {
         if let ValidPayload::Func(function, body) = validator.payload(&payload?)? {
             // By reference, as whoever validates bodies has them: one copy of the code.
@@ -310,9 +315,13 @@ fn validate(bytes: &[u8], flags: WasmFeatures) -> wasmparser::Result<()> {
             let mut reader = body.get_binary_reader();
             function.read_locals(&mut reader)?;
             reader.set_features(flags);
+            notes.summary.begin(reader.bytes_remaining() as u32);
+            notes.summary.locals(function.len_locals());
             while !reader.eof() {
-                let position = reader.original_position();
-                reader.visit_operator(&mut function.visitor(position))??;
+                let validator = function.visitor(reader.original_position());
+                // The visitor that bodies are validated by: one copy of the code.
+                let notes = &mut notes;
+                reader.visit_operator(&mut Pair { validator, notes })??;
             }
             reader.finish_expression(&function.visitor(reader.original_position()))?;
             allocations = function.into_allocations();

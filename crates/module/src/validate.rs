@@ -309,17 +309,20 @@ fn stop() -> wasmparser::Error {
 
 /// What is learnt on the way.
 #[derive(Default)]
-struct Notes {
-    summary: SummaryBuilder,
+pub(crate) struct Notes {
+    pub(crate) summary: SummaryBuilder,
     /// Why an operator was refused, when it was not the validator that did.
-    refused: Option<Refused>,
+    pub(crate) refused: Option<Refused>,
+    /// Whether nothing but the validator refuses: to find out which proposal a module
+    /// would need.
+    pub(crate) lets_all: bool,
 }
 
 /// The validator's visitor and the notes, as one visitor. It is made anew for
 /// each operator, so it is kept small.
-struct Pair<'s, V> {
-    validator: V,
-    notes: &'s mut Notes,
+pub(crate) struct Pair<'s, V> {
+    pub(crate) validator: V,
+    pub(crate) notes: &'s mut Notes,
 }
 
 impl<V> Pair<'_, V> {
@@ -586,12 +589,16 @@ macro_rules! define_pair {
                         _ => None,
                     }
                 };
-                if let Some(proposal) = REFUSED {
+                if let Some(proposal) = REFUSED
+                    && !self.notes.lets_all
+                {
                     let name = operator_name(stringify!($visit));
                     return Err(self.refuse(Refused::new(proposal, "instruction", name)));
                 }
                 $($(
-                    if let Err(refused) = Immediate::inspect(&$arg, &mut self.notes.summary) {
+                    if let Err(refused) = Immediate::inspect(&$arg, &mut self.notes.summary)
+                        && !self.notes.lets_all
+                    {
                         return Err(self.refuse(refused));
                     }
                 )*)?

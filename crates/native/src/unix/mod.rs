@@ -267,8 +267,49 @@ fn write_all(file: &OwnedFd, mut data: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// The stack of the process's first thread, or a few pages less. The C library
+/// would look for it in the list of all maps, which takes the system as long as a
+/// small guest takes to run.
+#[cfg(target_os = "linux")]
+fn first_stack() -> Option<Range<usize>> {
+    /// The system keeps more than this free for the stack, whatever its limit; a larger
+    /// one may meet something before.
+    const KEPT_FREE: usize = 64 << 20;
+    /// Left out at the far end, for what may lie above the name of the program.
+    const MARGIN: usize = 64 << 10;
+    let mut limit = std::mem::MaybeUninit::<libc::rlimit>::uninit();
+    // SAFETY: the first call writes the limit; the second asks for a value, the address
+    // of a string that lasts.
+    let (limit, name) = unsafe {
+        if libc::getrlimit(libc::RLIMIT_STACK, limit.as_mut_ptr()) != 0 {
+            return None;
+        }
+        let name = libc::getauxval(libc::AT_EXECFN) as usize;
+        if name == 0 {
+            return None;
+        }
+        let len = libc::strlen(ptr::with_exposed_provenance(name));
+        (limit.assume_init().rlim_cur, name + len)
+    };
+    let limit = usize::try_from(limit).ok()?;
+    if !(2 * MARGIN..=KEPT_FREE).contains(&limit) {
+        return None;
+    }
+    // The name is what lies last in the stack, which may become as large as the limit.
+    let end = name.checked_next_multiple_of(query_page_size())?;
+    Some(end.checked_sub(limit - MARGIN)?..end)
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn query_stack_bounds() -> Option<Range<usize>> {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: both ask for numbers.
+        let is_first = unsafe { libc::gettid() == libc::getpid() };
+        if is_first && let Some(bounds) = first_stack() {
+            return Some(bounds);
+        }
+    }
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: the attributes are initialized by the first call, read by the
     // second and destroyed by the third.
@@ -304,4 +345,27 @@ pub(crate) fn query_stack_bounds() -> Option<Range<usize>> {
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 pub(crate) fn query_stack_bounds() -> Option<Range<usize>> {
     None
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::first_stack;
+
+    /// The bounds lie in what the system says of the stack, and have nearly all of it.
+    #[test]
+    fn the_first_stack_is_found() {
+        let Some(bounds) = first_stack() else {
+            // The limit is one that the C library is asked about.
+            return;
+        };
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("the list of maps");
+        let Some(line) = maps.lines().find(|line| line.ends_with("[stack]")) else {
+            // An emulator has its own list.
+            return;
+        };
+        let end = line.split(['-', ' ']).nth(1).expect("the end of the stack");
+        let end = usize::from_str_radix(end, 16).expect("an address");
+        assert!(bounds.end <= end && end - bounds.end < 64 << 10, "{end:x}");
+        assert!(bounds.start < bounds.end);
+    }
 }
