@@ -14,6 +14,7 @@ mod measure;
 mod programs;
 mod report;
 mod small;
+mod start;
 mod stats;
 mod toolchain;
 
@@ -52,6 +53,11 @@ const CHORES: &[Chore] = &[
         name: "small",
         about: small::ABOUT,
         run: small::run,
+    },
+    Chore {
+        name: "start",
+        about: start::ABOUT,
+        run: start::run,
     },
 ];
 

@@ -25,7 +25,7 @@ prints its size and the peak memory of running an empty program.
 ";
 
 /// A module that has a `_start` which does nothing.
-const EMPTY: &[u8] = b"\0asm\x01\0\0\0\
+pub(crate) const EMPTY: &[u8] = b"\0asm\x01\0\0\0\
     \x01\x04\x01\x60\0\0\
     \x03\x02\x01\0\
     \x07\x0a\x01\x06_start\0\0\
