@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(line("Compiling x", 0, 0, 40), "Compiling x, 3 s");
         assert_eq!(
             line("Compiling x", 5, 10, 50),
-            "Compiling x [######      ] 5/10 functions, 3 s"
+            "Compiling x [########        ] 5/10 functions, 3 s"
         );
         assert_eq!(line("x", 10, 10, 32).matches('#').count(), 7);
         assert_eq!(line("x", 0, 10, 24), "x 0/10 functions, 3 s");
