@@ -36,6 +36,9 @@ pub struct Tunables {
     /// Have a place for [profiles](crate::profile) in contexts, which the code of
     /// tiers below the optimizing one fills.
     pub profile: bool,
+    /// Touch each page of a large frame, from the top down: where stacks grow only
+    /// when the page below is touched, as on Windows.
+    pub stack_probes: bool,
 }
 
 impl Tunables {
@@ -51,6 +54,7 @@ impl Tunables {
             spectre: true,
             deterministic: false,
             profile: false,
+            stack_probes: false,
         }
     }
 

@@ -111,11 +111,6 @@ impl Baseline {
     ///
     /// As for [`Baseline::new`].
     pub fn host(tunables: Tunables) -> Result<Baseline, SetupError> {
-        if cfg!(windows) {
-            return Err(SetupError(
-                "the baseline compiler does not know the calling convention of Windows".to_owned(),
-            ));
-        }
         Baseline::new(Target::host(), CpuFeatures::host(), tunables)
     }
 }

@@ -106,6 +106,7 @@ pub(crate) mod tunable {
     pub(crate) const SPECTRE: u8 = 4;
     pub(crate) const DETERMINISTIC: u8 = 8;
     pub(crate) const PROFILE: u8 = 16;
+    pub(crate) const STACK_PROBES: u8 = 32;
 }
 
 /// The number of an architecture in the header.
@@ -445,6 +446,7 @@ impl<'a> CodeSection<'a> {
                 spectre,
                 deterministic,
                 profile,
+                stack_probes,
             } = *tunables;
             [
                 ("memory reservation", memory_reservation),
@@ -455,6 +457,7 @@ impl<'a> CodeSection<'a> {
                 ("spectre", u64::from(spectre)),
                 ("deterministic", u64::from(deterministic)),
                 ("profile", u64::from(profile)),
+                ("stack probes", u64::from(stack_probes)),
             ]
         };
         for ((what, found), (_, expected)) in
@@ -581,7 +584,8 @@ fn read_tunables(reader: &mut Reader<'_>) -> Result<Tunables, Error> {
         | tunable::EPOCH
         | tunable::SPECTRE
         | tunable::DETERMINISTIC
-        | tunable::PROFILE;
+        | tunable::PROFILE
+        | tunable::STACK_PROBES;
     if bits & !known != 0 || host_page_log2 >= 64 {
         return Err(invalid("tunables", at));
     }
@@ -594,6 +598,7 @@ fn read_tunables(reader: &mut Reader<'_>) -> Result<Tunables, Error> {
         spectre: bits & tunable::SPECTRE != 0,
         deterministic: bits & tunable::DETERMINISTIC != 0,
         profile: bits & tunable::PROFILE != 0,
+        stack_probes: bits & tunable::STACK_PROBES != 0,
     })
 }
 

@@ -312,6 +312,7 @@ impl Bytes {
             spectre,
             deterministic,
             profile,
+            stack_probes,
         } = *tunables;
         self.u64(memory_reservation);
         self.u64(memory_guard);
@@ -322,6 +323,7 @@ impl Bytes {
             (spectre, tunable::SPECTRE),
             (deterministic, tunable::DETERMINISTIC),
             (profile, tunable::PROFILE),
+            (stack_probes, tunable::STACK_PROBES),
         ];
         self.0.push(
             bits.into_iter()

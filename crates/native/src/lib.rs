@@ -47,8 +47,8 @@
 //!
 //! # Panics
 //!
-//! Nothing unwinds through a stub. A Rust function that a stub calls is
-//! `extern "C"`, so that a panic that reaches its edge aborts the process; the
+//! Nothing unwinds through a stub. A Rust function that a stub calls has a
+//! convention of C ([`stub_convention!`](crate::stub_convention)), so that a panic that reaches its edge aborts the process; the
 //! runtime catches panics of user code before that, keeps the payload, answers
 //! [`LeaveStatus::Unwind`](tepui_abi::image::LeaveStatus::Unwind) (or sets
 //! `pending`), and resumes the panic when the *enter* has returned.
@@ -92,8 +92,12 @@ pub mod walk;
 
 #[cfg(feature = "std")]
 mod address_table;
-#[cfg(all(feature = "std", not(unix)))]
+#[cfg(feature = "std")]
+mod convention;
+#[cfg(all(feature = "std", not(any(unix, windows))))]
 mod no_code;
+#[cfg(all(feature = "std", not(unix)))]
+mod no_files;
 
 #[cfg(not(feature = "std"))]
 pub mod bare;
@@ -115,14 +119,24 @@ pub mod signals;
 #[cfg(all(
     feature = "std",
     target_arch = "x86_64",
-    any(target_os = "linux", target_os = "android", target_os = "macos")
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "macos",
+        windows
+    )
 ))]
 #[path = "arch/x86_64.rs"]
 mod arch;
 #[cfg(all(
     feature = "std",
     target_arch = "aarch64",
-    any(target_os = "linux", target_os = "android", target_os = "macos")
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "macos",
+        windows
+    )
 ))]
 #[path = "arch/aarch64.rs"]
 mod arch;
@@ -130,7 +144,12 @@ mod arch;
     feature = "std",
     not(all(
         any(target_arch = "x86_64", target_arch = "aarch64"),
-        any(target_os = "linux", target_os = "android", target_os = "macos")
+        any(
+            target_os = "linux",
+            target_os = "android",
+            target_os = "macos",
+            windows
+        )
     ))
 ))]
 #[path = "arch/none.rs"]
@@ -145,7 +164,8 @@ pub const NATIVE_CODE: bool = cfg!(all(
     any(
         target_os = "linux",
         target_os = "android",
-        target_os = "macos"
+        target_os = "macos",
+        windows
     )
 ));
 

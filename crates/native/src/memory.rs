@@ -72,7 +72,10 @@ impl Reservation {
     /// # Safety
     ///
     /// The range is mapped, and nobody else's.
-    #[cfg(all(target_os = "macos", target_arch = "aarch64"))]
+    #[cfg(any(
+        all(feature = "std", windows),
+        all(target_os = "macos", target_arch = "aarch64")
+    ))]
     pub(crate) unsafe fn from_raw(base: NonNull<u8>, len: usize) -> Reservation {
         Reservation { base, len }
     }

@@ -15,28 +15,6 @@ fn unsupported() -> io::Error {
     io::Error::from(io::ErrorKind::Unsupported)
 }
 
-/// Files in memory that can be mapped in the middle of a reservation: there are
-/// none.
-#[derive(Debug)]
-pub(crate) struct SealedFile(Infallible);
-
-impl SealedFile {
-    pub(crate) fn new(_data: &[u8], _padded: usize) -> io::Result<Option<SealedFile>> {
-        Ok(None)
-    }
-}
-
-/// # Safety
-///
-/// Nobody has a file to map.
-pub(crate) unsafe fn map_private(
-    _address: *mut u8,
-    _len: usize,
-    file: &SealedFile,
-) -> io::Result<()> {
-    match file.0 {}
-}
-
 /// Code memory: there is none.
 #[derive(Debug)]
 pub(crate) struct CodeBacking(Infallible);
@@ -84,23 +62,6 @@ impl CodeBacking {
         _len: usize,
         _write: impl FnOnce(&mut [u8]),
     ) -> io::Result<()> {
-        match self.0 {}
-    }
-}
-
-/// Shared pages of code: there are none.
-#[derive(Debug)]
-pub(crate) struct SharedCode(Infallible);
-
-impl SharedCode {
-    pub(crate) fn new(_code: &[u8]) -> io::Result<Option<SharedCode>> {
-        Ok(None)
-    }
-
-    /// # Safety
-    ///
-    /// Nobody has one.
-    pub(crate) unsafe fn map(&self, _address: *mut u8, _len: usize) -> io::Result<()> {
         match self.0 {}
     }
 }

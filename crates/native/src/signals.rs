@@ -6,7 +6,8 @@
 //! A fault whose address lies in registered code ([`find_code`](crate::code::find_code)),
 //! on a thread that runs a guest, and for which the runtime knows a trap, makes
 //! the thread go on in a stub on the guest's stack, which calls the runtime's
-//! [`TrapFn`] and unwinds. Every other fault goes to
+//! [`TrapFn`] and unwinds. On Windows what is a signal elsewhere is an exception,
+//! and the handler a vectored one. Every other fault goes to
 //! whatever the program had installed before, as if nothing stood in between:
 //! a fault in host code stays a crash of the host.
 //!
@@ -69,7 +70,7 @@ pub unsafe fn install_landing(lookup: LandingLookup) -> io::Result<bool> {
     LANDING.store(lookup as *mut (), Ordering::Release);
     let mut installed = installed();
     install_handlers(&mut installed)?;
-    Ok(NATIVE_CODE && cfg!(unix))
+    Ok(NATIVE_CODE)
 }
 
 /// Whether the handlers are installed. Who installs them holds the lock.
@@ -91,8 +92,11 @@ fn install_handlers(installed: &mut bool) -> io::Result<()> {
 /// Where a thread goes on whose access to memory at `pc` has faulted. Runs in
 /// signal context.
 #[cfg_attr(
-    not(all(unix, any(target_arch = "x86_64", target_arch = "aarch64"))),
-    allow(dead_code, reason = "asked where faults arrive as signals")
+    not(all(
+        any(unix, windows),
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
+    allow(dead_code, reason = "asked where faults arrive")
 )]
 pub(crate) fn landing(pc: usize) -> Option<usize> {
     let lookup = LANDING.load(Ordering::Acquire);
@@ -183,8 +187,11 @@ pub fn current() -> *mut u8 {
 
 /// A fault that is a trap of the running guest.
 #[cfg_attr(
-    not(all(unix, any(target_arch = "x86_64", target_arch = "aarch64"))),
-    allow(dead_code, reason = "asked where faults arrive as signals")
+    not(all(
+        any(unix, windows),
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
+    allow(dead_code, reason = "asked where faults arrive")
 )]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GuestFault {
@@ -194,8 +201,11 @@ pub(crate) struct GuestFault {
 
 /// Decides whether a fault at `pc` is a trap. Runs in signal context.
 #[cfg_attr(
-    not(all(unix, any(target_arch = "x86_64", target_arch = "aarch64"))),
-    allow(dead_code, reason = "asked where faults arrive as signals")
+    not(all(
+        any(unix, windows),
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
+    allow(dead_code, reason = "asked where faults arrive")
 )]
 pub(crate) fn guest_fault(pc: usize) -> Option<GuestFault> {
     // Asked first, because the thread-local below must not be touched on

@@ -16,6 +16,11 @@
 //! | vector results (image vectors 0–7) | xmm0–7 | v0–v7 |
 //! | slot address, from a slot stub | r10 | x16 |
 //!
+//! Where a stub calls Rust, or Rust a stub, the convention is that of
+//! [`stub_convention!`](crate::stub_convention), on Windows too. The stubs save what
+//! is callee-saved there; on Windows, where the system's own convention keeps more
+//! registers, the Rust functions on both sides see to the others.
+//!
 //! # Enter
 //!
 //! [`enter`] saves the host's callee-saved registers, keeps the store context's
@@ -29,7 +34,7 @@
 //!
 //! [`leave`] is the entry of a host function: it writes the parameter registers
 //! into the image of a [`LeaveFrame`] and calls the function that the host
-//! context names, `extern "C" fn(callee, caller, image, slot) -> LeaveStatus`
+//! context names, `fn(callee, caller, image, slot) -> LeaveStatus`
 //! (`slot` is 0). [`leave_slot`] is what a slot holds before its function has
 //! code: it calls the first word of the builtin table with the address of the
 //! slot. Both note first where the guest left off: their own frame pointer, at
@@ -45,7 +50,7 @@
 //!
 //! [`leave_direct`] serves the host functions of which at most four integer and
 //! eight float parameters and at most one result, none of them a vector, need no
-//! image: it calls `extern "C" fn(callee, caller, parameters…) -> result`.
+//! image: it calls `fn(callee, caller, parameters…) -> result`.
 //!
 //! Most host functions use few registers: [`leave_for`] chooses a variant of
 //! [`leave`] that leaves out most of the others.
@@ -60,6 +65,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use tepui_abi::image::{LeaveStatus, RegisterImage};
 
 use crate::signals;
+use crate::stub_convention;
 
 pub use crate::arch::{
     enter, enter_few, enter_few_integers, enter_few_results, enter_integers,
@@ -109,40 +115,43 @@ pub struct RegisterCounts {
 /// The *leave* stub for a host function that is a [`LeaveFn`] and whose
 /// parameters and results take so many registers: [`leave`], or a variant of it
 /// that does not move what this signature does not use.
-pub fn leave_for(parameters: RegisterCounts, results: RegisterCounts) -> unsafe extern "C" fn() {
+pub fn leave_for(parameters: RegisterCounts, results: RegisterCounts) -> StubFn {
     crate::arch::leave_for(parameters, results)
 }
 
 /// The type of [`enter`].
-pub type EnterFn = unsafe extern "C" fn(
+pub type EnterFn = stub_convention!([unsafe] fn(
     code: *const u8,
     callee_context: *mut u8,
     caller_context: *mut u8,
     image: *mut RegisterImage,
     store_context: *mut u8,
-) -> EnterStatus;
+) -> EnterStatus);
+
+/// The type of stubs that generated code calls under its own convention.
+pub type StubFn = stub_convention!([unsafe] fn());
 
 /// What *leave* calls: the second word of a host context, or the first word of
 /// the builtin table.
-pub type LeaveFn = unsafe extern "C" fn(
+pub type LeaveFn = stub_convention!([unsafe] fn(
     callee_context: *mut u8,
     caller_context: *mut u8,
     image: *mut RegisterImage,
     slot: usize,
-) -> LeaveStatus;
+) -> LeaveStatus);
 
 /// What the runtime is called with when the guest faulted, on the guest's
 /// stack: the store context, the address and the frame pointer of the
 /// instruction that faulted, the code of the trap, and the address that could
 /// not be accessed (0 where the fault has none). When it comes back, the guest
 /// is unwound.
-pub type TrapFn = unsafe extern "C" fn(
+pub type TrapFn = stub_convention!([unsafe] fn(
     store_context: *mut u8,
     pc: usize,
     fp: usize,
     trap: u32,
     fault_address: usize,
-);
+));
 
 /// The frame of a *leave* stub: the image that it passes, and what lies behind
 /// it.
@@ -235,8 +244,11 @@ pub(crate) fn set_on_trap(on_trap: TrapFn) -> io::Result<()> {
 
 /// The address of the runtime's [`TrapFn`]; 0 before it is set.
 #[cfg_attr(
-    not(all(unix, any(target_arch = "x86_64", target_arch = "aarch64"))),
-    allow(dead_code, reason = "asked where faults arrive as signals")
+    not(all(
+        any(unix, windows),
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
+    allow(dead_code, reason = "asked where faults arrive")
 )]
 pub(crate) fn on_trap() -> usize {
     ON_TRAP.load(Ordering::Acquire) as usize

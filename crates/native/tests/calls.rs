@@ -1,6 +1,6 @@
 //! Calls through the stubs: every register, every way to come back, traps.
 #![cfg(all(
-    any(target_os = "linux", target_os = "macos"),
+    any(target_os = "linux", target_os = "macos", windows),
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 #![allow(
@@ -16,8 +16,8 @@ use common::{Fixture, HEADER, OTHER_CODE, Owner, REPORTED, STORE, guest, publish
 use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_native::code::CodeRegion;
 use tepui_native::stubs::{
-    EnterStatus, LeaveFrame, RegisterClasses, RegisterCounts, leave, leave_for, leave_integers,
-    leave_slot, leave_slot_integers,
+    EnterStatus, LeaveFrame, RegisterClasses, RegisterCounts, StubFn, leave, leave_for,
+    leave_integers, leave_slot, leave_slot_integers,
 };
 use tepui_native::walk::Activations;
 
@@ -81,33 +81,35 @@ thread_local! {
     static EXITS: RefCell<Vec<Vec<usize>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes what it sees and fills all registers with results.
-unsafe extern "C" fn host_results(
-    callee: *mut u8,
-    caller: *mut u8,
-    image: *mut RegisterImage,
-    slot: usize,
-) -> LeaveStatus {
-    unsafe {
-        SEEN.with_borrow_mut(|seen| seen.push((callee as usize, caller as usize, *image, slot)));
-        let store = callee.cast::<*mut u8>().read();
-        let stack = tepui_native::stack::thread_stack_bounds().expect("stack");
-        EXITS.with_borrow_mut(|exits| {
-            *exits = Activations::new(store)
-                .map(|activation| {
-                    activation
-                        .frames(stack.clone())
-                        .map(|frame| frame.pc)
-                        .collect()
-                })
-                .collect();
-        });
-        for index in 0..8 {
-            (*image).integers[index] = 0xc3c3_0000 + index as u64;
-            (*image).vectors[index] = (0xd4d4 << 100) + index as u128;
+tepui_native::stub_convention! {
+    /// Notes what it sees and fills all registers with results.
+    [unsafe] fn host_results(
+        callee: *mut u8,
+        caller: *mut u8,
+        image: *mut RegisterImage,
+        slot: usize,
+    ) -> LeaveStatus {
+        unsafe {
+            SEEN.with_borrow_mut(|seen| seen.push((callee as usize, caller as usize, *image, slot)));
+            let store = callee.cast::<*mut u8>().read();
+            let stack = tepui_native::stack::thread_stack_bounds().expect("stack");
+            EXITS.with_borrow_mut(|exits| {
+                *exits = Activations::new(store)
+                    .map(|activation| {
+                        activation
+                            .frames(stack.clone())
+                            .map(|frame| frame.pc)
+                            .collect()
+                    })
+                    .collect();
+            });
+            for index in 0..8 {
+                (*image).integers[index] = 0xc3c3_0000 + index as u64;
+                (*image).vectors[index] = (0xd4d4 << 100) + index as u128;
+            }
         }
+        LeaveStatus::Return
     }
-    LeaveStatus::Return
 }
 
 fn result_integers() -> usize {
@@ -122,7 +124,7 @@ fn leave_carries_every_register() {
     let inner = publish(&region, guest::CALL_IMPORT, std::ptr::null());
     let outer = publish(&region, guest::NEST, std::ptr::null());
     for (stub, classes) in [
-        (leave as unsafe extern "C" fn(), RegisterClasses::All),
+        (leave as StubFn, RegisterClasses::All),
         (leave_integers, RegisterClasses::Integers),
     ] {
         let mut fixture = Fixture::new();
@@ -192,43 +194,45 @@ thread_local! {
     static HIGHEST: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Answers with tail calls to the code at `OTHER_CODE` of its caller, a million
-/// times, counting in a parameter.
-unsafe extern "C" fn host_tail(
-    _callee: *mut u8,
-    caller: *mut u8,
-    image: *mut RegisterImage,
-    _slot: usize,
-) -> LeaveStatus {
-    let here = tepui_native::stack::approximate_stack_pointer();
-    LOWEST.set(LOWEST.get().min(here));
-    HIGHEST.set(HIGHEST.get().max(here));
-    unsafe {
-        let round = (*image).integers[3];
-        assert_eq!(round, ROUNDS.get());
-        assert_eq!((*image).vectors[7], u128::from(round) << 70);
-        if round == 1_000_000 {
-            (*image).integers[0] = round;
-            return LeaveStatus::Return;
+tepui_native::stub_convention! {
+    /// Answers with tail calls to the code at `OTHER_CODE` of its caller, a million
+    /// times, counting in a parameter.
+    [unsafe] fn host_tail(
+        _callee: *mut u8,
+        caller: *mut u8,
+        image: *mut RegisterImage,
+        _slot: usize,
+    ) -> LeaveStatus {
+        let here = tepui_native::stack::approximate_stack_pointer();
+        LOWEST.set(LOWEST.get().min(here));
+        HIGHEST.set(HIGHEST.get().max(here));
+        unsafe {
+            let round = (*image).integers[3];
+            assert_eq!(round, ROUNDS.get());
+            assert_eq!((*image).vectors[7], u128::from(round) << 70);
+            if round == 1_000_000 {
+                (*image).integers[0] = round;
+                return LeaveStatus::Return;
+            }
+            ROUNDS.set(round + 1);
+            (*image).integers[3] = round + 1;
+            (*image).vectors[7] = u128::from(round + 1) << 70;
+            let store = caller.cast::<*mut u8>().read();
+            let code = caller.cast::<usize>().add(OTHER_CODE / 8).read();
+            store
+                .add(STORE.tail_code() as usize)
+                .cast::<usize>()
+                .write(code);
+            store
+                .add(STORE.tail_context() as usize)
+                .cast::<*mut u8>()
+                .write(caller);
+            // Seen by the guest as its caller; the next host call shows it is
+            // the instance again.
+            (*LeaveFrame::of(image)).caller_context = 0x7a11 as *mut u8;
         }
-        ROUNDS.set(round + 1);
-        (*image).integers[3] = round + 1;
-        (*image).vectors[7] = u128::from(round + 1) << 70;
-        let store = caller.cast::<*mut u8>().read();
-        let code = caller.cast::<usize>().add(OTHER_CODE / 8).read();
-        store
-            .add(STORE.tail_code() as usize)
-            .cast::<usize>()
-            .write(code);
-        store
-            .add(STORE.tail_context() as usize)
-            .cast::<*mut u8>()
-            .write(caller);
-        // Seen by the guest as its caller; the next host call shows it is
-        // the instance again.
-        (*LeaveFrame::of(image)).caller_context = 0x7a11 as *mut u8;
+        LeaveStatus::TailCall
     }
-    LeaveStatus::TailCall
 }
 
 #[test]
@@ -248,28 +252,30 @@ fn tail_calls_take_no_stack() {
     fixture.assert_idle();
 }
 
-/// Jumps to `ECHO` with other contexts, to see that they arrive.
-unsafe extern "C" fn host_tail_echo(
-    callee: *mut u8,
-    _caller: *mut u8,
-    image: *mut RegisterImage,
-    _slot: usize,
-) -> LeaveStatus {
-    unsafe {
-        let store = callee.cast::<*mut u8>().read();
-        let code = callee.cast::<usize>().add(2).read();
-        store
-            .add(STORE.tail_code() as usize)
-            .cast::<usize>()
-            .write(code);
-        store
-            .add(STORE.tail_context() as usize)
-            .cast::<usize>()
-            .write(0x1234);
-        (*image) = full_image();
-        (*LeaveFrame::of(image)).caller_context = 0x5678 as *mut u8;
+tepui_native::stub_convention! {
+    /// Jumps to `ECHO` with other contexts, to see that they arrive.
+    [unsafe] fn host_tail_echo(
+        callee: *mut u8,
+        _caller: *mut u8,
+        image: *mut RegisterImage,
+        _slot: usize,
+    ) -> LeaveStatus {
+        unsafe {
+            let store = callee.cast::<*mut u8>().read();
+            let code = callee.cast::<usize>().add(2).read();
+            store
+                .add(STORE.tail_code() as usize)
+                .cast::<usize>()
+                .write(code);
+            store
+                .add(STORE.tail_context() as usize)
+                .cast::<usize>()
+                .write(0x1234);
+            (*image) = full_image();
+            (*LeaveFrame::of(image)).caller_context = 0x5678 as *mut u8;
+        }
+        LeaveStatus::TailCall
     }
-    LeaveStatus::TailCall
 }
 
 #[test]
@@ -277,7 +283,7 @@ fn tail_calls_carry_contexts_and_vectors() {
     let region = region();
     let echo = publish(&region, guest::ECHO, std::ptr::null());
     let start = publish(&region, guest::CALL_IMPORT, std::ptr::null());
-    for stub in [leave as unsafe extern "C" fn(), leave_integers] {
+    for stub in [leave as StubFn, leave_integers] {
         let mut fixture = Fixture::new();
         fixture.import(stub, host_tail_echo);
         fixture.host.0[2] = echo.base() as usize;
@@ -293,49 +299,51 @@ fn tail_calls_carry_contexts_and_vectors() {
     }
 }
 
-/// Enters again until a depth, and unwinds from there; notes how each level came
-/// back, and answers what the parameter says.
-unsafe extern "C" fn host_nest(
-    _callee: *mut u8,
-    caller: *mut u8,
-    image: *mut RegisterImage,
-    _slot: usize,
-) -> LeaveStatus {
-    let depth = unsafe { (*image).integers[0] };
-    if depth == 0 {
-        let store = unsafe { caller.cast::<*mut u8>().read() };
-        let stack = tepui_native::stack::thread_stack_bounds().expect("stack");
-        let counts: Vec<usize> = unsafe { Activations::new(store) }
-            .map(|activation| unsafe { activation.frames(stack.clone()) }.count())
-            .collect();
-        assert_eq!(counts, vec![1; 11]);
-        return LeaveStatus::Unwind;
-    }
-    let mut inner = RegisterImage::default();
-    inner.integers[0] = depth - 1;
-    let status = unsafe {
-        let store = caller.cast::<*mut u8>().read();
-        let code = caller.cast::<*const u8>().add(OTHER_CODE / 8).read();
-        tepui_native::stubs::call(
-            code,
-            caller,
-            caller,
-            &mut inner,
-            store,
-            if depth.is_multiple_of(2) {
-                RegisterClasses::All
-            } else {
-                RegisterClasses::Integers
-            },
-        )
-    };
-    ROUNDS.set(ROUNDS.get() * 2 + u64::from(status == EnterStatus::Unwound));
-    // Every other level goes on as if nothing had happened.
-    if depth.is_multiple_of(2) {
-        unsafe { (*image).integers[0] = 1000 + depth };
-        LeaveStatus::Return
-    } else {
-        LeaveStatus::Unwind
+tepui_native::stub_convention! {
+    /// Enters again until a depth, and unwinds from there; notes how each level came
+    /// back, and answers what the parameter says.
+    [unsafe] fn host_nest(
+        _callee: *mut u8,
+        caller: *mut u8,
+        image: *mut RegisterImage,
+        _slot: usize,
+    ) -> LeaveStatus {
+        let depth = unsafe { (*image).integers[0] };
+        if depth == 0 {
+            let store = unsafe { caller.cast::<*mut u8>().read() };
+            let stack = tepui_native::stack::thread_stack_bounds().expect("stack");
+            let counts: Vec<usize> = unsafe { Activations::new(store) }
+                .map(|activation| unsafe { activation.frames(stack.clone()) }.count())
+                .collect();
+            assert_eq!(counts, vec![1; 11]);
+            return LeaveStatus::Unwind;
+        }
+        let mut inner = RegisterImage::default();
+        inner.integers[0] = depth - 1;
+        let status = unsafe {
+            let store = caller.cast::<*mut u8>().read();
+            let code = caller.cast::<*const u8>().add(OTHER_CODE / 8).read();
+            tepui_native::stubs::call(
+                code,
+                caller,
+                caller,
+                &mut inner,
+                store,
+                if depth.is_multiple_of(2) {
+                    RegisterClasses::All
+                } else {
+                    RegisterClasses::Integers
+                },
+            )
+        };
+        ROUNDS.set(ROUNDS.get() * 2 + u64::from(status == EnterStatus::Unwound));
+        // Every other level goes on as if nothing had happened.
+        if depth.is_multiple_of(2) {
+            unsafe { (*image).integers[0] = 1000 + depth };
+            LeaveStatus::Return
+        } else {
+            LeaveStatus::Unwind
+        }
     }
 }
 
@@ -409,29 +417,31 @@ fn faults_become_traps() {
     }
 }
 
-/// Lets the guest trap inside of a host call.
-unsafe extern "C" fn host_enters_trap(
-    _callee: *mut u8,
-    caller: *mut u8,
-    image: *mut RegisterImage,
-    _slot: usize,
-) -> LeaveStatus {
-    let mut inner = RegisterImage::default();
-    let status = unsafe {
-        let store = caller.cast::<*mut u8>().read();
-        let code = caller.cast::<*const u8>().add(OTHER_CODE / 8).read();
-        tepui_native::stubs::call(
-            code,
-            caller,
-            caller,
-            &mut inner,
-            store,
-            RegisterClasses::Integers,
-        )
-    };
-    assert_eq!(status, EnterStatus::Unwound);
-    unsafe { (*image).integers[0] = 5 };
-    LeaveStatus::Return
+tepui_native::stub_convention! {
+    /// Lets the guest trap inside of a host call.
+    [unsafe] fn host_enters_trap(
+        _callee: *mut u8,
+        caller: *mut u8,
+        image: *mut RegisterImage,
+        _slot: usize,
+    ) -> LeaveStatus {
+        let mut inner = RegisterImage::default();
+        let status = unsafe {
+            let store = caller.cast::<*mut u8>().read();
+            let code = caller.cast::<*const u8>().add(OTHER_CODE / 8).read();
+            tepui_native::stubs::call(
+                code,
+                caller,
+                caller,
+                &mut inner,
+                store,
+                RegisterClasses::Integers,
+            )
+        };
+        assert_eq!(status, EnterStatus::Unwound);
+        unsafe { (*image).integers[0] = 5 };
+        LeaveStatus::Return
+    }
 }
 
 #[test]
@@ -470,22 +480,24 @@ fn a_thread_that_traps_ends_in_order() {
     }
 }
 
-extern "C" fn sum(context: *mut u8, a: u64, b: u64, c: u64, d: u64, e: u64) -> u64 {
-    let store = unsafe { context.cast::<*mut u8>().read() };
-    let stack = tepui_native::stack::thread_stack_bounds().expect("stack");
-    let counts: Vec<usize> = unsafe { Activations::new(store) }
-        .map(|activation| unsafe { activation.frames(stack.clone()) }.count())
-        .collect();
-    assert_eq!(counts, [1]);
-    if a == u64::MAX {
-        unsafe {
-            store.add(STORE.pending() as usize).cast::<u32>().write(1);
+tepui_native::stub_convention! {
+    [] fn sum(context: *mut u8, a: u64, b: u64, c: u64, d: u64, e: u64) -> u64 {
+        let store = unsafe { context.cast::<*mut u8>().read() };
+        let stack = tepui_native::stack::thread_stack_bounds().expect("stack");
+        let counts: Vec<usize> = unsafe { Activations::new(store) }
+            .map(|activation| unsafe { activation.frames(stack.clone()) }.count())
+            .collect();
+        assert_eq!(counts, [1]);
+        if a == u64::MAX {
+            unsafe {
+                store.add(STORE.pending() as usize).cast::<u32>().write(1);
+            }
         }
+        a.wrapping_add(10 * b)
+            .wrapping_add(100 * c)
+            .wrapping_add(1000 * d)
+            .wrapping_add(e)
     }
-    a.wrapping_add(10 * b)
-        .wrapping_add(100 * c)
-        .wrapping_add(1000 * d)
-        .wrapping_add(e)
 }
 
 tepui_native::builtin_stub! {
@@ -560,28 +572,30 @@ fn leave_moves_what_a_signature_uses() {
     }
 }
 
-/// What the runtime does on the first call of a function: finds out which one
-/// it is, gives it code, and goes on there.
-unsafe extern "C" fn compile_lazily(
-    callee: *mut u8,
-    _caller: *mut u8,
-    image: *mut RegisterImage,
-    slot: usize,
-) -> LeaveStatus {
-    unsafe {
-        SEEN.with_borrow_mut(|seen| seen.push((callee as usize, 0, *image, slot)));
-        let store = callee.cast::<*mut u8>().read();
-        let code = callee.cast::<usize>().add(OTHER_CODE / 8).read();
-        store
-            .add(STORE.tail_code() as usize)
-            .cast::<usize>()
-            .write(code);
-        store
-            .add(STORE.tail_context() as usize)
-            .cast::<*mut u8>()
-            .write(callee);
+tepui_native::stub_convention! {
+    /// What the runtime does on the first call of a function: finds out which one
+    /// it is, gives it code, and goes on there.
+    [unsafe] fn compile_lazily(
+        callee: *mut u8,
+        _caller: *mut u8,
+        image: *mut RegisterImage,
+        slot: usize,
+    ) -> LeaveStatus {
+        unsafe {
+            SEEN.with_borrow_mut(|seen| seen.push((callee as usize, 0, *image, slot)));
+            let store = callee.cast::<*mut u8>().read();
+            let code = callee.cast::<usize>().add(OTHER_CODE / 8).read();
+            store
+                .add(STORE.tail_code() as usize)
+                .cast::<usize>()
+                .write(code);
+            store
+                .add(STORE.tail_context() as usize)
+                .cast::<*mut u8>()
+                .write(callee);
+        }
+        LeaveStatus::TailCall
     }
-    LeaveStatus::TailCall
 }
 
 #[test]
@@ -591,7 +605,7 @@ fn first_calls_go_through_the_slot() {
     // More than a group of any architecture.
     let functions = 2500;
     for (initial, classes) in [
-        (leave_slot as unsafe extern "C" fn(), RegisterClasses::All),
+        (leave_slot as StubFn, RegisterClasses::All),
         (leave_slot_integers, RegisterClasses::Integers),
     ] {
         let table = tepui_native::slots::SlotTable::new(&region, functions, initial as *const u8)

@@ -240,7 +240,9 @@ fn overflow_of_the_host_stack_is_reported_as_ever() {
 #[test]
 fn other_hooks_are_refused() {
     if is_case("other_hooks_are_refused") {
-        unsafe extern "C" fn other(_: *mut u8, _: usize, _: usize, _: u32, _: usize) {}
+        tepui_native::stub_convention! {
+            [unsafe] fn other(_: *mut u8, _: usize, _: usize, _: u32, _: usize) {}
+        }
         fn look_up(_: *const (), _: usize) -> Option<u8> {
             None
         }

@@ -1,6 +1,6 @@
 //! Code that is published, replaced and freed while other threads run.
 #![cfg(all(
-    any(target_os = "linux", target_os = "macos"),
+    any(target_os = "linux", target_os = "macos", windows),
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 #![allow(

@@ -199,17 +199,19 @@ fn without_memory_files() {
     panic!("no failure leads to pages that change");
 }
 
-unsafe extern "C" fn ignore(store: *mut u8, pc: usize, fp: usize, trap: u32, address: usize) {
-    let _ = (store, fp);
-    REPORTED.with_borrow_mut(|reported| {
-        reported.push(common::Reported {
-            store: 0,
-            pc,
-            trap,
-            address,
-            activations: Vec::new(),
+tepui_native::stub_convention! {
+    [unsafe] fn ignore(store: *mut u8, pc: usize, fp: usize, trap: u32, address: usize) {
+        let _ = (store, fp);
+        REPORTED.with_borrow_mut(|reported| {
+            reported.push(common::Reported {
+                store: 0,
+                pc,
+                trap,
+                address,
+                activations: Vec::new(),
+            });
         });
-    });
+    }
 }
 
 fn never(owner: *const (), offset: usize) -> Option<u8> {

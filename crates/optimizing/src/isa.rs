@@ -96,7 +96,8 @@ pub(crate) struct Machine {
     /// The same machine with the algorithms that stay fast on giants.
     giant_isa: OwnedTargetIsa,
     pub(crate) target: Target,
-    /// The system's C calling convention, which builtins follow.
+    /// The C calling convention that builtins follow: the system's, or on Windows
+    /// that of other systems.
     pub(crate) host_convention: CallConv,
     /// Vectors have instructions.
     pub(crate) has_vectors: bool,
@@ -198,7 +199,10 @@ impl Machine {
             set("enable_verifier", on_off(verifier == Verifier::On))?;
             set("preserve_frame_pointers", "true")?;
             set("unwind_info", "false")?;
-            set("enable_probestack", "false")?;
+            set("enable_probestack", on_off(tunables.stack_probes))?;
+            if tunables.stack_probes {
+                set("probestack_strategy", "inline")?;
+            }
             set("is_pic", "true")?;
             set(
                 "enable_nan_canonicalization",
@@ -226,7 +230,10 @@ impl Machine {
         };
         Ok(Machine {
             target,
-            host_convention: isa.default_call_conv(),
+            host_convention: match isa.default_call_conv() {
+                CallConv::WindowsFastcall => CallConv::SystemV,
+                convention => convention,
+            },
             has_vectors: target.architecture != Architecture::Riscv64 || flag("has_v"),
             has_rounding: isa.has_round(),
             has_byte_shuffle: target.architecture != Architecture::X86_64

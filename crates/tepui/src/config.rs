@@ -20,8 +20,7 @@ use crate::prelude::*;
 pub enum Strategy {
     /// The interpreter.
     Interpreter,
-    /// The one-pass compiler, over whole modules: x86-64 and aarch64, except on
-    /// Windows.
+    /// The one-pass compiler, over whole modules: x86-64 and aarch64.
     Baseline,
     /// The optimizing compiler, over whole modules.
     Optimizing,
@@ -52,8 +51,7 @@ impl Strategy {
         Strategy::Interpreter,
         #[cfg(all(
             feature = "baseline",
-            any(target_arch = "x86_64", target_arch = "aarch64"),
-            not(windows)
+            any(target_arch = "x86_64", target_arch = "aarch64")
         ))]
         Strategy::Baseline,
         #[cfg(feature = "optimizing")]

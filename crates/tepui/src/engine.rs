@@ -91,6 +91,7 @@ impl Engine {
             spectre: config.spectre,
             deterministic: config.deterministic,
             profile: config.profiling.is_some(),
+            stack_probes: cfg!(windows),
         };
         let tunables = if has_guards && can_reserve(&tunables) {
             tunables

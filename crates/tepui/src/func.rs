@@ -961,27 +961,29 @@ macro_rules! closures {
                 }
 
                 #[cfg(feature = "compiler")]
-                unsafe extern "C" fn entry<T, F, $($name,)* R>(
-                    callee: *mut u8,
-                    caller: *mut u8,
-                    image: *mut RegisterImage,
-                    _slot: usize,
-                ) -> LeaveStatus
-                where
-                    T: 'static,
-                    F: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static,
-                    $($name: WasmTy,)*
-                    R: WasmRet,
-                {
-                    // SAFETY: generated code calls an entry with the host context
-                    // that it is part of; *leave* filled the image and the
-                    // overflow area, and reads results from there.
-                    let ran = unsafe {
-                        let parameters = Cursor::new(PARAMETERS, image, overflow_of(callee));
-                        let results = Cursor::new(RESULTS, image, overflow_of(callee));
-                        run::<T, F, $($name,)* R>(callee, caller, parameters, results)
-                    };
-                    status(ran)
+                tepui_native::stub_convention! {
+                    [unsafe] fn entry<T, F, $($name,)* R>(
+                        callee: *mut u8,
+                        caller: *mut u8,
+                        image: *mut RegisterImage,
+                        _slot: usize,
+                    ) -> LeaveStatus
+                    where
+                        T: 'static,
+                        F: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static,
+                        $($name: WasmTy,)*
+                        R: WasmRet,
+                    {
+                        // SAFETY: generated code calls an entry with the host context
+                        // that it is part of; *leave* filled the image and the
+                        // overflow area, and reads results from there.
+                        let ran = unsafe {
+                            let parameters = Cursor::new(PARAMETERS, image, overflow_of(callee));
+                            let results = Cursor::new(RESULTS, image, overflow_of(callee));
+                            run::<T, F, $($name,)* R>(callee, caller, parameters, results)
+                        };
+                        status(ran)
+                    }
                 }
 
                 unsafe fn slots<T, F, $($name,)* R>(
@@ -1004,33 +1006,35 @@ macro_rules! closures {
                 }
 
                 #[cfg(feature = "compiler")]
-                #[allow(non_snake_case, reason = "one name for the type and its value")]
-                unsafe extern "C" fn direct<T, F, $($name,)* R>(
-                    callee: *mut u8,
-                    caller: *mut u8,
-                    $($name: $name::Direct,)*
-                ) -> <R::Values as WasmParams>::Direct
-                where
-                    T: 'static,
-                    F: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static,
-                    $($name: WasmTy,)*
-                    R: WasmRet,
-                {
-                    let body = |mut caller: Caller<'_, T>| {
-                        // SAFETY: generated code passes values of the types
-                        // that the function was made with.
-                        $(let $name = unsafe {
-                            $name::from_direct(&StoreAccess(caller.store.0.opaque()), $name)
-                        };)*
-                        // SAFETY: the context was made for a closure of this type.
-                        let closure = unsafe { VmHostContext::closure::<F>(callee) };
-                        let results = closure(caller.reborrow(), $($name),*).into_values()?;
-                        results.check_store(caller.store.0.opaque())?;
-                        Ok(results.into_direct())
-                    };
-                    // SAFETY: generated code calls an entry with the host
-                    // context that it is part of.
-                    unsafe { run_host_direct::<T, _>(callee, caller, body) }
+                tepui_native::stub_convention! {
+                    #[allow(non_snake_case, reason = "one name for the type and its value")]
+                    [unsafe] fn direct<T, F, $($name,)* R>(
+                        callee: *mut u8,
+                        caller: *mut u8,
+                        $($name: $name::Direct,)*
+                    ) -> <R::Values as WasmParams>::Direct
+                    where
+                        T: 'static,
+                        F: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static,
+                        $($name: WasmTy,)*
+                        R: WasmRet,
+                    {
+                        let body = |mut caller: Caller<'_, T>| {
+                            // SAFETY: generated code passes values of the types
+                            // that the function was made with.
+                            $(let $name = unsafe {
+                                $name::from_direct(&StoreAccess(caller.store.0.opaque()), $name)
+                            };)*
+                            // SAFETY: the context was made for a closure of this type.
+                            let closure = unsafe { VmHostContext::closure::<F>(callee) };
+                            let results = closure(caller.reborrow(), $($name),*).into_values()?;
+                            results.check_store(caller.store.0.opaque())?;
+                            Ok(results.into_direct())
+                        };
+                        // SAFETY: generated code calls an entry with the host
+                        // context that it is part of.
+                        unsafe { run_host_direct::<T, _>(callee, caller, body) }
+                    }
                 }
 
                 let ty = typed_host::<($($name,)*), R::Values>(engine);

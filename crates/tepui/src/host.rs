@@ -357,21 +357,23 @@ unsafe fn run_dynamic<T: 'static>(
 }
 
 #[cfg(feature = "compiler")]
-unsafe extern "C" fn dynamic_entry<T: 'static>(
-    callee: *mut u8,
-    caller: *mut u8,
-    image: *mut RegisterImage,
-    _slot: usize,
-) -> LeaveStatus {
-    // SAFETY: generated code calls an entry with the host context that it is part
-    // of, and the store's type was fixed when the function was bound. *Leave*
-    // filled the image and the overflow area, and reads results from there.
-    let ran = unsafe {
-        let parameters = Cursor::new(PARAMETERS, image, overflow_of(callee));
-        let results = Cursor::new(RESULTS, image, overflow_of(callee));
-        run_dynamic::<T>(callee, caller, parameters, results)
-    };
-    status(ran)
+tepui_native::stub_convention! {
+    [unsafe] fn dynamic_entry<T: 'static>(
+        callee: *mut u8,
+        caller: *mut u8,
+        image: *mut RegisterImage,
+        _slot: usize,
+    ) -> LeaveStatus {
+        // SAFETY: generated code calls an entry with the host context that it is part
+        // of, and the store's type was fixed when the function was bound. *Leave*
+        // filled the image and the overflow area, and reads results from there.
+        let ran = unsafe {
+            let parameters = Cursor::new(PARAMETERS, image, overflow_of(callee));
+            let results = Cursor::new(RESULTS, image, overflow_of(callee));
+            run_dynamic::<T>(callee, caller, parameters, results)
+        };
+        status(ran)
+    }
 }
 
 unsafe fn dynamic_slots<T: 'static>(

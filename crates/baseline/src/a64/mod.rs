@@ -28,6 +28,7 @@ use tepui_abi::profile::Homes;
 use tepui_abi::{Architecture, RelocationKind, Trap};
 
 use crate::CpuFeatures;
+use crate::compile::PROBED_PAGE;
 use crate::masm::{Assembler, Condition, Frame, IntCc, Label, Mem, Notes, Prologue, Reach, Size};
 use crate::reg::{Reg, each};
 use emit::*;
@@ -262,6 +263,29 @@ impl Masm {
             }
             slot += 2;
         }
+    }
+
+    /// Touches so many pages below the stack pointer, from the top down. Changes x16
+    /// and x17.
+    fn probe(&mut self, pages: u32) {
+        if pages == 0 {
+            return;
+        }
+        const _: () = assert!(PROBED_PAGE == 1 << 12);
+        self.add_imm(
+            Size::S64,
+            X16,
+            SP,
+            -i64::from(pages) * i64::from(PROBED_PAGE),
+        );
+        self.e.rr(0x9100_0000, X17, SP);
+        // sub x17, x17, #1, lsl #12; ldr xzr, [x17]
+        self.e.rr(0xd140_0400, X17, X17);
+        self.e.rr(0xf940_0000, ZR, X17);
+        // cmp x17, x16; b.ne to the subtraction
+        self.e.rrr(0xeb00_0000, ZR, X17, X16);
+        self.e
+            .put(0x5400_0000 | (-3i32 as u32 & 0x7_ffff) << 5 | Cond::Ne as u32);
     }
 
     /// Gives registers back and takes the frame away.
@@ -649,6 +673,7 @@ impl Assembler for Masm {
             overflow = Some(masm.e.position());
             masm.e.put(UNDEFINED);
         }
+        masm.probe(frame.probes);
         if frame.bytes > 0 {
             masm.add_imm(Size::S64, SP, SP, -bytes);
         }

@@ -60,6 +60,9 @@ pub(crate) const UNSETTLED: usize = 48;
 /// Bytes that a frame may take.
 const GREATEST_FRAME: u32 = 1 << 26;
 
+/// Bytes of a page that makes a stack grow.
+pub(crate) const PROBED_PAGE: u32 = 4096;
+
 /// Why a compilation ended early.
 pub(crate) struct Stop(Box<str>);
 
@@ -509,6 +512,11 @@ impl<'a, A: Assembler> Function<'a, A> {
                 layout.store_context() as i32,
                 self.store_layout.stack_limit() as i32,
             )),
+            probes: if self.tunables.stack_probes {
+                bytes / PROBED_PAGE
+            } else {
+                0
+            },
             memory,
         };
         if let Some(listing) = &mut self.listing {

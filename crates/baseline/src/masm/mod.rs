@@ -137,6 +137,8 @@ pub(crate) struct Frame {
     /// Offsets of the store context in the context and of the limit in that,
     /// when the depth of the stack is checked.
     pub(crate) check: Option<(i32, i32)>,
+    /// Pages from the stack pointer down to touch before the frame is used.
+    pub(crate) probes: u32,
     /// Where the base of memory 0 is, when it is kept in its register: the
     /// offset of a pointer in the context if there is one, then that of the
     /// base.

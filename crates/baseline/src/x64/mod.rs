@@ -18,6 +18,7 @@ use tepui_abi::profile::Homes;
 use tepui_abi::{Architecture, RelocationKind, Trap};
 
 use crate::CpuFeatures;
+use crate::compile::PROBED_PAGE;
 use crate::masm::{
     Assembler, Condition, FloatCc, Frame, IntCc, Label, Mem, Notes, Prologue, Reach, Size,
 };
@@ -108,6 +109,34 @@ impl Masm {
 
     fn setcc(&mut self, cc: Cc, dst: Reg) {
         self.e.op8(0x0190 | cc as u32, Reg::int(0), dst);
+    }
+
+    /// Touches so many pages below the stack pointer, from the top down. Changes rax
+    /// and r10.
+    fn probe(&mut self, pages: u32) {
+        /// More are touched in a loop.
+        const UNROLLED: u32 = 4;
+        /// `test r/m32, r32`, which reads.
+        const TEST: u32 = 0x85;
+        let below = |pages: u32| -((pages * PROBED_PAGE) as i32);
+        if pages <= UNROLLED {
+            for page in 1..=pages {
+                self.e
+                    .op(TEST, false, RAX.code(), Mem::at(RSP, below(page)));
+            }
+            return;
+        }
+        self.lea(Size::S64, RAX, Mem::at(RSP, below(pages)));
+        self.copy(R10, RSP);
+        let again = self.e.code.len();
+        self.e.op_imm(0x81, true, 5, R10, Imm::I32(PROBED_PAGE));
+        self.e.op(TEST, false, RAX.code(), Mem::at(R10, 0));
+        // cmp r10, rax; jne again
+        self.e.op(0x3b, true, R10.code(), RAX);
+        let distance = self.e.code.len() + 2 - again;
+        self.e
+            .code
+            .extend_from_slice(&[0x75, (distance as u8).wrapping_neg()]);
     }
 
     /// Gives registers back and takes the frame away.
@@ -495,6 +524,7 @@ impl Assembler for Masm {
             masm.e.code.extend_from_slice(&[0x0f, 0x82, 0, 0, 0, 0]);
             jump = Some(masm.e.code.len());
         }
+        masm.probe(frame.probes);
         match i8::try_from(frame.bytes) {
             Ok(0) => {}
             Ok(bytes) => masm.e.op_imm(0x83, true, 5, RSP, Imm::I8(bytes as u8)),

@@ -327,7 +327,7 @@ define_leave! {
 pub(crate) fn leave_for(
     parameters: RegisterCounts,
     results: RegisterCounts,
-) -> unsafe extern "C" fn() {
+) -> crate::stubs::StubFn {
     if parameters.vectors == 0 && results.vectors == 0 {
         leave_integers
     } else {
@@ -516,7 +516,7 @@ pub(crate) fn slot_stub(distance: i32) -> [u8; STUB_BYTES as usize] {
 /// # Safety
 ///
 /// The range is readable.
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(not(any(target_vendor = "apple", windows)))]
 pub(crate) unsafe fn synchronize_caches(start: *const u8, len: usize) {
     let types: usize;
     // SAFETY: reads a constant register that the system lets be read.
@@ -566,6 +566,9 @@ pub(crate) unsafe fn synchronize_caches(start: *const u8, len: usize) {
     // SAFETY: the caller's.
     unsafe { sys_icache_invalidate(start, len) }
 }
+
+#[cfg(windows)]
+pub(crate) use crate::platform::flush_instruction_cache as synchronize_caches;
 
 // Pairs of registers move at once here, so that stubs for few results would save
 // next to nothing: the general ones serve.

@@ -6,7 +6,8 @@
 
 use tepui_abi::image::RegisterImage;
 
-use crate::stubs::{EnterStatus, RegisterCounts};
+use crate::stub_convention;
+use crate::stubs::{EnterStatus, RegisterCounts, StubFn};
 use crate::walk::EntryFrame;
 
 /// No frame is ever made.
@@ -17,46 +18,52 @@ fn no_native_code() -> ! {
     panic!("there is no code generator for this machine, and so no code to run")
 }
 
-/// Panics: there is no code to call.
-///
-/// # Safety
-///
-/// None is needed.
-pub unsafe extern "C" fn enter(
-    _code: *const u8,
-    _callee_context: *mut u8,
-    _caller_context: *mut u8,
-    _image: *mut RegisterImage,
-    _store_context: *mut u8,
-) -> EnterStatus {
-    no_native_code()
+stub_convention! {
+    /// Panics: there is no code to call.
+    ///
+    /// # Safety
+    ///
+    /// None is needed.
+    [pub unsafe] fn enter(
+        _code: *const u8,
+        _callee_context: *mut u8,
+        _caller_context: *mut u8,
+        _image: *mut RegisterImage,
+        _store_context: *mut u8,
+    ) -> EnterStatus {
+        no_native_code()
+    }
 }
 
-/// Panics: there is no code to call.
-///
-/// # Safety
-///
-/// None is needed.
-pub unsafe extern "C" fn enter_integers(
-    _code: *const u8,
-    _callee_context: *mut u8,
-    _caller_context: *mut u8,
-    _image: *mut RegisterImage,
-    _store_context: *mut u8,
-) -> EnterStatus {
-    no_native_code()
+stub_convention! {
+    /// Panics: there is no code to call.
+    ///
+    /// # Safety
+    ///
+    /// None is needed.
+    [pub unsafe] fn enter_integers(
+        _code: *const u8,
+        _callee_context: *mut u8,
+        _caller_context: *mut u8,
+        _image: *mut RegisterImage,
+        _store_context: *mut u8,
+    ) -> EnterStatus {
+        no_native_code()
+    }
 }
 
 macro_rules! never_called {
     ($($name:ident)*) => {
         $(
-            /// Panics: there is no code that calls it.
-            ///
-            /// # Safety
-            ///
-            /// None is needed.
-            pub unsafe extern "C" fn $name() {
-                no_native_code()
+            stub_convention! {
+                /// Panics: there is no code that calls it.
+                ///
+                /// # Safety
+                ///
+                /// None is needed.
+                [pub unsafe] fn $name() {
+                    no_native_code()
+                }
             }
         )*
     };
@@ -65,17 +72,19 @@ macro_rules! never_called {
 never_called!(leave leave_direct leave_integers leave_slot leave_slot_integers);
 
 /// A stub that is never called.
-pub(crate) fn leave_for(_: RegisterCounts, _: RegisterCounts) -> unsafe extern "C" fn() {
+pub(crate) fn leave_for(_: RegisterCounts, _: RegisterCounts) -> StubFn {
     leave
 }
 
-/// Panics: there is no guest to unwind.
-///
-/// # Safety
-///
-/// None is needed.
-pub unsafe extern "C" fn unwind(_store_context: *mut u8) -> ! {
-    no_native_code()
+stub_convention! {
+    /// Panics: there is no guest to unwind.
+    ///
+    /// # Safety
+    ///
+    /// None is needed.
+    [pub unsafe] fn unwind(_store_context: *mut u8) -> ! {
+        no_native_code()
+    }
 }
 
 /// Defines builtins under names of their own; no code calls them here.
@@ -85,16 +94,19 @@ macro_rules! builtin_stub {
         $($argument:ident: $type:ty),* $(,)?
     ) $(-> $result:ty)? = $implementation:path;)*) => {
         $(
-            $(#[$attribute])*
-            ///
-            /// # Safety
-            ///
-            /// That of the implementation.
-            $visibility unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? {
-                let implementation: unsafe extern "C" fn($($type),*) $(-> $result)? =
-                    $implementation;
-                // SAFETY: the caller's.
-                unsafe { implementation($($argument),*) }
+            $crate::stub_convention! {
+                $(#[$attribute])*
+                ///
+                /// # Safety
+                ///
+                /// That of the implementation.
+                [$visibility unsafe] fn $name($($argument: $type),*) $(-> $result)? {
+                    let implementation: $crate::stub_convention!(
+                        [unsafe] fn($($type),*) $(-> $result)?
+                    ) = $implementation;
+                    // SAFETY: the caller's.
+                    unsafe { implementation($($argument),*) }
+                }
             }
         )*
     };

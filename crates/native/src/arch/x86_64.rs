@@ -51,7 +51,7 @@ macro_rules! define_enter {
         ///
         /// As [`call`](crate::stubs::call), which is the way to come here.
         #[unsafe(naked)]
-        pub unsafe extern "C" fn $name(
+        pub unsafe extern "sysv64" fn $name(
             code: *const u8,
             callee_context: *mut u8,
             caller_context: *mut u8,
@@ -230,7 +230,7 @@ define_enter! {
 /// The end of *enter*: restores what its frame keeps and returns eax. Jumped to
 /// with the stack pointer at the [`EntryFrame`].
 #[unsafe(naked)]
-unsafe extern "C" fn finish_enter() {
+unsafe extern "sysv64" fn finish_enter() {
     naked_asm!(
         "mov r11, [rsp + {frame_store}]",
         "pop qword ptr [r11 + {entry_sp}]",
@@ -258,7 +258,7 @@ unsafe extern "C" fn finish_enter() {
 /// The store context is valid and a guest of it is running; nothing but frames
 /// of generated code and of stubs lies between here and its *enter*.
 #[unsafe(naked)]
-pub unsafe extern "C" fn unwind(store_context: *mut u8) -> ! {
+pub unsafe extern "sysv64" fn unwind(store_context: *mut u8) -> ! {
     naked_asm!(
         "mov rsp, [rdi + {entry_sp}]",
         "mov eax, {unwound}",
@@ -285,7 +285,7 @@ macro_rules! define_leave {
         ///
         /// Called by generated code only, under its convention.
         #[unsafe(naked)]
-        $visibility unsafe extern "C" fn $name() {
+        $visibility unsafe extern "sysv64" fn $name() {
             naked_asm!(
                 "push rbp",
                 "mov rbp, rsp",
@@ -575,7 +575,7 @@ define_leave! {
 pub(crate) fn leave_for(
     parameters: RegisterCounts,
     results: RegisterCounts,
-) -> unsafe extern "C" fn() {
+) -> crate::stubs::StubFn {
     /// How many registers of a class the stubs for few move.
     const FEW: usize = 3;
     let few_results = results.integers.max(results.vectors) <= FEW;
@@ -625,7 +625,7 @@ pub(crate) fn leave_for(
 ///
 /// Called by generated code only, under its convention.
 #[unsafe(naked)]
-pub unsafe extern "C" fn leave_direct() {
+pub unsafe extern "sysv64" fn leave_direct() {
     naked_asm!(
         "push rbp",
         "mov rbp, rsp",
@@ -703,7 +703,7 @@ define_leave! {
 /// [`TrapFn`](crate::stubs::TrapFn) in their registers, that function in rax,
 /// the stack pointer aligned to 16 bytes, and rbp as the guest left it.
 #[unsafe(naked)]
-pub(crate) unsafe extern "C" fn trap_stub() {
+pub(crate) unsafe extern "sysv64" fn trap_stub() {
     naked_asm!(
         // A frame, as if the guest had called from where it faulted.
         "push rsi",
@@ -726,7 +726,7 @@ pub(crate) unsafe extern "C" fn trap_stub() {
 /// when the implementation has set `pending`.
 ///
 /// ```
-/// extern "C" fn add(context: *mut u8, a: u64, b: u32) -> u64 {
+/// extern "sysv64" fn add(context: *mut u8, a: u64, b: u32) -> u64 {
 ///     a + u64::from(b)
 /// }
 /// tepui_native::builtin_stub! {
@@ -746,8 +746,8 @@ macro_rules! builtin_stub {
             ///
             /// Called by generated code only, with its context.
             #[unsafe(naked)]
-            $visibility unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? {
-                const _: unsafe extern "C" fn($($type),*) $(-> $result)? = $implementation;
+            $visibility unsafe extern "sysv64" fn $name($($argument: $type),*) $(-> $result)? {
+                const _: unsafe extern "sysv64" fn($($type),*) $(-> $result)? = $implementation;
                 const _: () = assert!(
                     [$(stringify!($argument)),*].len() <= 6,
                     "builtins take six arguments at most"

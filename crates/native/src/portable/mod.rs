@@ -14,6 +14,7 @@ use std::ptr::{self, NonNull};
 use crate::inject;
 
 pub(crate) use crate::no_code::*;
+pub(crate) use crate::no_files::*;
 
 /// The grain of reservations; nothing is protected by it.
 const PAGE: usize = 4096;

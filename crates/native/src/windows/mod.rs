@@ -1,66 +1,58 @@
-//! Windows: pages and stack bounds. Generated code does not run there yet
-//! ([`NATIVE_CODE`](crate::NATIVE_CODE) is false), so that there is no code
-//! memory and no handler for faults: the interpreter is the only tier.
+//! Windows: pages and stack bounds.
 //!
 //! Holds unsafe code: system calls. Each call that can fail for want of memory
 //! asks [`crate::inject`] first.
+//!
+//! Memory that is reserved takes addresses only; what is made accessible counts
+//! against what the system has promised to all processes. There is no mapping of
+//! initial data into the middle of a reservation: it is copied.
 
-use std::ffi::c_void;
+mod code;
+mod faults;
+
 use std::io;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
+use windows_sys::Win32::System::Memory::{
+    MEM_COMMIT, MEM_DECOMMIT, MEM_RELEASE, MEM_RESERVE, MEMORY_MAPPED_VIEW_ADDRESS, PAGE_NOACCESS,
+    PAGE_PROTECTION_FLAGS, PAGE_READWRITE, UnmapViewOfFile, VIRTUAL_ALLOCATION_TYPE, VirtualAlloc,
+    VirtualFree, VirtualProtect,
+};
+use windows_sys::Win32::System::SystemInformation::GetSystemInfo;
+use windows_sys::Win32::System::Threading::{GetCurrentThreadStackLimits, SetThreadStackGuarantee};
+
 use crate::inject;
+use crate::memory::page_size;
 
-pub(crate) use crate::no_code::*;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use code::flush_instruction_cache;
+pub(crate) use code::{CodeBacking, code_barrier, make_executable, prepare_code_barrier};
+pub(crate) use faults::install_fault_handlers;
 
-// Constants and functions of `memoryapi.h`, `sysinfoapi.h` and
-// `processthreadsapi.h`.
-const MEM_COMMIT: u32 = 0x1000;
-const MEM_RESERVE: u32 = 0x2000;
-const MEM_DECOMMIT: u32 = 0x4000;
-const MEM_RELEASE: u32 = 0x8000;
-const PAGE_NOACCESS: u32 = 0x01;
-const PAGE_READWRITE: u32 = 0x04;
-
-#[repr(C)]
-struct SystemInfo {
-    oem_id: u32,
-    page_size: u32,
-    minimum_application_address: *mut c_void,
-    maximum_application_address: *mut c_void,
-    active_processor_mask: usize,
-    number_of_processors: u32,
-    processor_type: u32,
-    allocation_granularity: u32,
-    processor_level: u16,
-    processor_revision: u16,
-}
-
-#[link(name = "kernel32")]
-unsafe extern "system" {
-    fn VirtualAlloc(
-        address: *mut c_void,
-        size: usize,
-        allocation_type: u32,
-        protect: u32,
-    ) -> *mut c_void;
-    fn VirtualFree(address: *mut c_void, size: usize, free_type: u32) -> i32;
-    fn GetSystemInfo(info: *mut SystemInfo);
-    fn GetCurrentThreadStackLimits(low: *mut usize, high: *mut usize);
-}
+pub(crate) use crate::no_files::*;
 
 /// Whether addresses can be reserved without memory behind them.
 pub(crate) const HAS_ADDRESS_SPACE: bool = true;
 
 pub(crate) fn query_page_size() -> usize {
-    let mut info = std::mem::MaybeUninit::<SystemInfo>::zeroed();
+    let mut info = MaybeUninit::zeroed();
     // SAFETY: zeros are a valid value, which the system overwrites.
     let info = unsafe {
         GetSystemInfo(info.as_mut_ptr());
         info.assume_init()
     };
-    info.page_size as usize
+    info.dwPageSize as usize
+}
+
+/// The result of a system call as Rust has it.
+fn check(result: windows_sys::core::BOOL) -> io::Result<()> {
+    if result == 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// # Safety
@@ -69,13 +61,27 @@ pub(crate) fn query_page_size() -> usize {
 unsafe fn allocate(
     address: *mut u8,
     len: usize,
-    kind: u32,
-    protect: u32,
+    kind: VIRTUAL_ALLOCATION_TYPE,
+    protection: PAGE_PROTECTION_FLAGS,
 ) -> io::Result<NonNull<u8>> {
     inject::check()?;
     // SAFETY: the caller's.
-    let address = unsafe { VirtualAlloc(address.cast(), len, kind, protect) };
+    let address = unsafe { VirtualAlloc(address.cast(), len, kind, protection) };
     NonNull::new(address.cast()).ok_or_else(io::Error::last_os_error)
+}
+
+/// # Safety
+///
+/// The range is a committed part of a reservation, and may be accessed so.
+unsafe fn protect(
+    address: *mut u8,
+    len: usize,
+    protection: PAGE_PROTECTION_FLAGS,
+) -> io::Result<()> {
+    inject::check()?;
+    let mut before = 0;
+    // SAFETY: the caller's.
+    check(unsafe { VirtualProtect(address.cast(), len, protection, &mut before) })
 }
 
 pub(crate) fn reserve(len: usize) -> io::Result<NonNull<u8>> {
@@ -87,8 +93,24 @@ pub(crate) fn reserve(len: usize) -> io::Result<NonNull<u8>> {
 ///
 /// The range was reserved, and ends with this call.
 pub(crate) unsafe fn release(address: *mut u8, _len: usize) {
+    // SAFETY: the caller's. The reservation of a code region is a view of a
+    // section, which is given back in another way than others.
+    unsafe {
+        if VirtualFree(address.cast(), 0, MEM_RELEASE) == 0 {
+            unmap(address);
+        }
+    }
+}
+
+/// # Safety
+///
+/// A view begins at the address, and ends with this call.
+unsafe fn unmap(address: *mut u8) {
+    let view = MEMORY_MAPPED_VIEW_ADDRESS {
+        Value: address.cast(),
+    };
     // SAFETY: the caller's.
-    unsafe { VirtualFree(address.cast(), 0, MEM_RELEASE) };
+    unsafe { UnmapViewOfFile(view) };
 }
 
 /// # Safety
@@ -105,10 +127,7 @@ pub(crate) unsafe fn commit(address: *mut u8, len: usize) -> io::Result<()> {
 pub(crate) unsafe fn decommit(address: *mut u8, len: usize) -> io::Result<()> {
     inject::check()?;
     // SAFETY: the caller's.
-    if unsafe { VirtualFree(address.cast(), len, MEM_DECOMMIT) } == 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
+    check(unsafe { VirtualFree(address.cast(), len, MEM_DECOMMIT) })
 }
 
 /// # Safety
@@ -131,9 +150,37 @@ pub(crate) unsafe fn reset(address: *mut u8, len: usize) -> io::Result<()> {
     unsafe { replace_by_zeros(address, len) }
 }
 
+/// What is left of a thread's stack when the system reports that it overflows: as
+/// much as Rust's threads ask for.
+const STACK_GUARANTEE: u32 = 0x5000;
+
+/// Exceptions are handled on the stack that they happen on. Generated code leaves
+/// room there; on threads that are not Rust's, the pages that make the stack grow
+/// become as many as on those that are.
+pub(crate) fn ensure_signal_stack() -> io::Result<()> {
+    if stack_guarantee() < STACK_GUARANTEE as usize {
+        inject::check()?;
+        let mut bytes = STACK_GUARANTEE;
+        // SAFETY: concerns this thread's stack, which loses what it keeps for its
+        // overflow.
+        check(unsafe { SetThreadStackGuarantee(&mut bytes) })?;
+    }
+    Ok(())
+}
+
+/// Bytes at the low end of the thread's stack that are kept for its overflow.
+fn stack_guarantee() -> usize {
+    let mut bytes = 0;
+    // SAFETY: 0 asks, and changes nothing.
+    unsafe { SetThreadStackGuarantee(&mut bytes) };
+    bytes as usize
+}
+
 pub(crate) fn query_stack_bounds() -> Option<Range<usize>> {
     let (mut low, mut high) = (0, 0);
     // SAFETY: both are written by the system.
     unsafe { GetCurrentThreadStackLimits(&mut low, &mut high) };
+    // The last page is never accessible, and the one before makes the stack grow.
+    let low = low.checked_add(2 * page_size() + stack_guarantee())?;
     (low < high).then_some(low..high)
 }

@@ -15,7 +15,7 @@ use tepui_abi::Target;
 use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_abi::layout::{ContextHeader, StoreLayout};
 use tepui_native::code::{CodeAllocation, CodeRegion};
-use tepui_native::stubs::{EnterStatus, LeaveFn, RegisterClasses, call};
+use tepui_native::stubs::{EnterStatus, LeaveFn, RegisterClasses, StubFn, call};
 
 pub const STORE: StoreLayout = StoreLayout::new(Target::host());
 pub const HEADER: ContextHeader = ContextHeader::new(Target::host());
@@ -61,7 +61,7 @@ impl Fixture {
     }
 
     /// Imports a host function through the *leave* stub `stub`.
-    pub fn import(&mut self, stub: unsafe extern "C" fn(), function: LeaveFn) {
+    pub fn import(&mut self, stub: StubFn, function: LeaveFn) {
         *self.host.at(HEADER.host_entry()) = function as usize;
         let host = self.host.0.as_mut_ptr() as usize;
         self.instance.0[IMPORT_CODE / 8] = stub as usize;
@@ -172,43 +172,47 @@ fn look_up(owner: *const (), offset: usize) -> Option<u8> {
         .map(|(_, trap)| *trap)
 }
 
-unsafe extern "C" fn on_trap(
-    store_context: *mut u8,
-    pc: usize,
-    fp: usize,
-    trap: u32,
-    address: usize,
-) {
-    use tepui_native::walk::Activations;
-    let stack = tepui_native::stack::thread_stack_bounds().expect("stack");
-    let activations = unsafe { Activations::after_fault(store_context, pc, fp) }
-        .map(|activation| {
-            unsafe { activation.frames(stack.clone()) }
-                .map(|frame| frame.pc)
-                .collect()
-        })
-        .collect();
-    REPORTED.with_borrow_mut(|reported| {
-        reported.push(Reported {
-            store: store_context as usize,
-            pc,
-            trap,
-            address,
-            activations,
+tepui_native::stub_convention! {
+    [unsafe] fn on_trap(
+        store_context: *mut u8,
+        pc: usize,
+        fp: usize,
+        trap: u32,
+        address: usize,
+    ) {
+        use tepui_native::walk::Activations;
+        let stack = tepui_native::stack::thread_stack_bounds().expect("stack");
+        let activations = unsafe { Activations::after_fault(store_context, pc, fp) }
+            .map(|activation| {
+                unsafe { activation.frames(stack.clone()) }
+                    .map(|frame| frame.pc)
+                    .collect()
+            })
+            .collect();
+        REPORTED.with_borrow_mut(|reported| {
+            reported.push(Reported {
+                store: store_context as usize,
+                pc,
+                trap,
+                address,
+                activations,
+            });
         });
-    });
+    }
 }
 
 pub fn install() {
     unsafe { tepui_native::signals::install(look_up, on_trap).expect("handlers") }
 }
 
-/// A host function that unwinds.
-pub unsafe extern "C" fn host_unwind(
-    _callee: *mut u8,
-    _caller: *mut u8,
-    _image: *mut RegisterImage,
-    _slot: usize,
-) -> LeaveStatus {
-    LeaveStatus::Unwind
+tepui_native::stub_convention! {
+    /// A host function that unwinds.
+    [pub unsafe] fn host_unwind(
+        _callee: *mut u8,
+        _caller: *mut u8,
+        _image: *mut RegisterImage,
+        _slot: usize,
+    ) -> LeaveStatus {
+        LeaveStatus::Unwind
+    }
 }

@@ -468,12 +468,14 @@ macro_rules! wrap {
             use super::*;
 
             $(
-                pub(super) unsafe extern "C" fn $name(
-                    context: *mut u8
-                    $(, $argument: $type)*
-                ) -> $result {
-                    // SAFETY: generated code passes its own context.
-                    unsafe { run(context, |call| body::$name(call $(, $argument)*)) }
+                tepui_native::stub_convention! {
+                    [pub(super) unsafe] fn $name(
+                        context: *mut u8
+                        $(, $argument: $type)*
+                    ) -> $result {
+                        // SAFETY: generated code passes its own context.
+                        unsafe { run(context, |call| body::$name(call $(, $argument)*)) }
+                    }
                 }
             )*
         }
@@ -521,13 +523,8 @@ macro_rules! wrap {
         #[cfg(feature = "compiler")]
         #[repr(C)]
         struct Table {
-            slot_entry: unsafe extern "C" fn(
-                *mut u8,
-                *mut u8,
-                *mut RegisterImage,
-                usize,
-            ) -> LeaveStatus,
-            $($name: unsafe extern "C" fn(*mut u8 $(, $type)*) -> $result,)*
+            slot_entry: tepui_native::stubs::LeaveFn,
+            $($name: tepui_native::stub_convention!([unsafe] fn(*mut u8 $(, $type)*) -> $result),)*
         }
 
         #[cfg(feature = "compiler")]
@@ -556,35 +553,37 @@ pub(crate) fn table() -> *const u8 {
     (&raw const TABLE).cast()
 }
 
-/// What is called for a function that has no code.
-///
-/// It is interpreted. Where it is not, whole modules are compiled before they are
-/// instantiated, so that no slot is left without code: whoever comes here then
-/// has found a hole in that.
 #[cfg(feature = "compiler")]
-unsafe extern "C" fn slot_entry(
-    callee: *mut u8,
-    _caller: *mut u8,
-    image: *mut RegisterImage,
-    slot: usize,
-) -> LeaveStatus {
-    // SAFETY: generated code calls a slot with the context of its instance.
-    let mut call = unsafe { Call::new(callee) };
-    let code = call.instance().code();
-    let function = code
-        .compiled()
-        .and_then(|compiled| compiled.slots().function_of_slot(slot));
-    #[cfg(feature = "interpreter")]
-    if let Some(function) = function
-        && call.instance().code().interpreted().is_some()
-    {
-        let function = tepui_module::DefinedFuncIndex::new(function);
-        // SAFETY: the image is that of the stub, and the slot says which
-        // function of the context's module was called.
-        return unsafe { crate::compiled::crossing::enter(callee, image, function) };
+tepui_native::stub_convention! {
+    /// What is called for a function that has no code.
+    ///
+    /// It is interpreted. Where it is not, whole modules are compiled before they are
+    /// instantiated, so that no slot is left without code: whoever comes here then
+    /// has found a hole in that.
+    [unsafe] fn slot_entry(
+        callee: *mut u8,
+        _caller: *mut u8,
+        image: *mut RegisterImage,
+        slot: usize,
+    ) -> LeaveStatus {
+        // SAFETY: generated code calls a slot with the context of its instance.
+        let mut call = unsafe { Call::new(callee) };
+        let code = call.instance().code();
+        let function = code
+            .compiled()
+            .and_then(|compiled| compiled.slots().function_of_slot(slot));
+        #[cfg(feature = "interpreter")]
+        if let Some(function) = function
+            && call.instance().code().interpreted().is_some()
+        {
+            let function = tepui_module::DefinedFuncIndex::new(function);
+            // SAFETY: the image is that of the stub, and the slot says which
+            // function of the context's module was called.
+            return unsafe { crate::compiled::crossing::enter(callee, image, function) };
+        }
+        let _ = image;
+        let error = Error::msg(format!("function {function:?} was called without code"));
+        call.store().set_unwind(Unwind::Error(error));
+        LeaveStatus::Unwind
     }
-    let _ = image;
-    let error = Error::msg(format!("function {function:?} was called without code"));
-    call.store().set_unwind(Unwind::Error(error));
-    LeaveStatus::Unwind
 }

@@ -214,30 +214,32 @@ fn unwound(store: &mut StoreOpaque) -> Error {
     }
 }
 
-/// What the trap stub calls, on the guest's stack, after a fault in generated
-/// code.
-///
-/// # Safety
-///
-/// `store_context` is the thread's current one, whose guest faulted at `pc`
-/// with frame pointer `fp`.
 #[cfg(feature = "compiler")]
-pub(crate) unsafe extern "C" fn on_trap(
-    store_context: *mut u8,
-    pc: usize,
-    fp: usize,
-    trap: u32,
-    _address: usize,
-) {
-    // SAFETY: the store is suspended in the call that faulted.
-    let (store, activations) = unsafe {
-        let store = &mut *(*store_context.cast::<VmStoreContext>()).store;
-        (store, Activations::after_fault(store_context, pc, fp))
-    };
-    let trap = u8::try_from(trap)
-        .ok()
-        .and_then(Trap::from_code)
-        .unwrap_or(Trap::UnreachableCodeReached);
-    let backtrace = backtrace(store, activations);
-    store.set_unwind(Unwind::Trap(trap, backtrace));
+tepui_native::stub_convention! {
+    /// What the trap stub calls, on the guest's stack, after a fault in generated
+    /// code.
+    ///
+    /// # Safety
+    ///
+    /// `store_context` is the thread's current one, whose guest faulted at `pc`
+    /// with frame pointer `fp`.
+    [pub(crate) unsafe] fn on_trap(
+        store_context: *mut u8,
+        pc: usize,
+        fp: usize,
+        trap: u32,
+        _address: usize,
+    ) {
+        // SAFETY: the store is suspended in the call that faulted.
+        let (store, activations) = unsafe {
+            let store = &mut *(*store_context.cast::<VmStoreContext>()).store;
+            (store, Activations::after_fault(store_context, pc, fp))
+        };
+        let trap = u8::try_from(trap)
+            .ok()
+            .and_then(Trap::from_code)
+            .unwrap_or(Trap::UnreachableCodeReached);
+        let backtrace = backtrace(store, activations);
+        store.set_unwind(Unwind::Trap(trap, backtrace));
+    }
 }

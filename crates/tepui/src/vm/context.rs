@@ -9,8 +9,6 @@ use alloc::sync::Arc;
 use core::ptr::{self, NonNull};
 
 use tepui_abi::Target;
-#[cfg(feature = "compiler")]
-use tepui_abi::image::{LeaveStatus, RegisterImage};
 use tepui_abi::layout::{ContextHeader, FuncRefLayout, ImportedFunctionLayout, StoreLayout};
 #[cfg(feature = "compiler")]
 use tepui_abi::stack::{OVERFLOW_SLOTS, StackLayout};
@@ -138,12 +136,7 @@ impl VmGlobalDefinition {
 
 /// What the *leave* stubs call.
 #[cfg(feature = "compiler")]
-pub(crate) type HostEntry = unsafe extern "C" fn(
-    callee: *mut u8,
-    caller: *mut u8,
-    image: *mut RegisterImage,
-    slot: usize,
-) -> LeaveStatus;
+pub(crate) use tepui_native::stubs::LeaveFn as HostEntry;
 
 /// What is called without a stub: reads parameters from slots (see
 /// [`Slots`](super::transfer::Slots)) and writes results there. `None` when the
