@@ -20,6 +20,9 @@ fn folder() -> Option<PathBuf> {
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
+    if cfg!(windows) {
+        return Some(variable("LOCALAPPDATA")?.join("tepui"));
+    }
     let data = variable("XDG_DATA_HOME").or_else(|| {
         let home = variable("HOME")?;
         Some(if cfg!(target_os = "macos") {
@@ -36,6 +39,7 @@ fn folder() -> Option<PathBuf> {
 pub(crate) fn signing_key() -> Option<UserKey> {
     let key = match folder() {
         Some(folder) => UserKey::load_or_create(&folder).map_err(|error| error.to_string()),
+        None if cfg!(windows) => Err("LOCALAPPDATA is not set".to_string()),
         None => Err("neither XDG_DATA_HOME nor HOME is set".to_string()),
     };
     key.inspect_err(|why| {

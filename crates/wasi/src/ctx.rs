@@ -11,7 +11,10 @@ use crate::services::{
 use crate::table::{Descriptor, Kind, Table};
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+#[cfg(not(windows))]
+use std::os::fd::OwnedFd as OwnedDescriptor;
+#[cfg(windows)]
+use std::os::windows::io::OwnedSocket as OwnedDescriptor;
 use std::path::{Path, PathBuf};
 use std::task::Waker;
 
@@ -309,7 +312,7 @@ impl WasiCtxBuilder {
     /// When the descriptor is no socket.
     pub fn preopened_listener(
         &mut self,
-        socket: impl Into<OwnedFd>,
+        socket: impl Into<OwnedDescriptor>,
     ) -> Result<&mut Self, BuildError> {
         let listener = HostListener::new(socket).map_err(BuildError::Socket)?;
         Ok(self.listener(listener))

@@ -1,10 +1,11 @@
 //! What each function does, seen from a guest.
-#![cfg(unix)]
+#![cfg(any(unix, windows))]
 
 mod common;
 
 use common::*;
 use std::fs;
+#[cfg(unix)]
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 use tepui_wasi::services::{Clock, Clocks, ErrorCode, Random, Timestamp};
@@ -620,6 +621,7 @@ fn listing_survives_changes() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn listed_types_and_numbers() {
     let dir = TempDir::new();
@@ -748,6 +750,7 @@ fn sizes_and_allocation() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn times() {
     let dir = TempDir::new();
@@ -873,6 +876,7 @@ fn folders_and_names() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
+#[cfg(unix)]
 #[test]
 fn names_that_are_not_unicode() {
     use std::os::unix::ffi::OsStrExt;

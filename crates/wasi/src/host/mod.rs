@@ -1,14 +1,25 @@
 //! The one implementation of each service, over the operating system.
 //!
 //! What differs between systems lies in a folder of its own: `unix` covers
-//! Linux, macOS and the BSDs, `wasi` this runtime inside of another one.
+//! Linux, macOS and the BSDs, `windows` Windows, `wasi` this runtime inside of
+//! another one.
 
+#[cfg(any(
+    windows,
+    all(
+        unix,
+        any(test, not(all(target_os = "linux", target_pointer_width = "64")))
+    )
+))]
+mod listing;
 mod memory;
 #[cfg(unix)]
 mod unix;
 pub(crate) mod wait;
 #[cfg(target_os = "wasi")]
 mod wasi;
+#[cfg(windows)]
+mod windows;
 
 pub use memory::{
     BlockingReader, BlockingWriter, MemoryInput, MemoryOutput, PipeReader, PipeWriter, pipe,
@@ -35,7 +46,16 @@ pub(crate) use wasi::error_from_os;
 #[cfg(target_os = "wasi")]
 use wasi::{WakePipe, wait_for_descriptors};
 
-#[cfg(not(any(unix, target_os = "wasi")))]
-compile_error!(
-    "tepui-wasi has host services for Unix-like systems and for WASI only; Windows is to come"
-);
+#[cfg(windows)]
+pub use windows::{
+    HostClocks, HostDirectory, HostFile, HostInput, HostListener, HostOutput, HostRandom,
+    HostSocket,
+};
+
+#[cfg(windows)]
+pub(crate) use windows::error_from_os;
+#[cfg(windows)]
+use windows::{WakePipe, wait_for_descriptors};
+
+#[cfg(not(any(unix, windows, target_os = "wasi")))]
+compile_error!("tepui-wasi has host services for Unix-like systems, Windows and WASI only");

@@ -187,8 +187,14 @@ mod tests {
 
     #[test]
     fn interruption_ends_a_wait_for_a_descriptor() {
-        use std::os::fd::AsFd;
+        #[cfg(unix)]
         let (reader, _writer) = std::io::pipe().unwrap();
+        #[cfg(unix)]
+        let descriptor = std::os::fd::AsFd::as_fd(&reader);
+        #[cfg(windows)]
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        #[cfg(windows)]
+        let descriptor = std::os::windows::io::AsSocket::as_socket(&listener);
         let waiter = Waiter::default();
         let handle = waiter.handle();
         let thread = std::thread::spawn(move || {
@@ -196,7 +202,7 @@ mod tests {
             handle.interrupt();
         });
         assert_eq!(
-            waiter.wait(&[(reader.as_fd(), Interest::Read)], None),
+            waiter.wait(&[(descriptor, Interest::Read)], None),
             Err(WaitError::Interrupted)
         );
         thread.join().unwrap();

@@ -19,6 +19,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 /// A folder of the operating system, and all beneath it.
@@ -26,11 +27,8 @@ use std::path::Path;
 pub struct HostDirectory {
     file: fs::File,
     access: Access,
-    #[cfg_attr(
-        all(target_os = "linux", target_pointer_width = "64"),
-        allow(dead_code)
-    )]
-    listing: listing::Listing,
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    listing: crate::host::listing::Listing,
 }
 
 impl HostDirectory {
@@ -50,6 +48,7 @@ impl HostDirectory {
         HostDirectory {
             file,
             access,
+            #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
             listing: Default::default(),
         }
     }
@@ -319,9 +318,19 @@ impl Directory for HostDirectory {
         // given, so both dots tell this one's.
         let own = metadata_of(&self.file)?.inode;
         #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-        return listing::by_offset(&mut directory, own, from, entry);
+        return read_by_offset(&mut directory, own, from, entry);
         #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-        return self.listing.by_index(&mut directory, own, from, entry);
+        return self.listing.read(
+            from,
+            |add| {
+                while let Some(entry) = directory.read() {
+                    let (name, file_type, inode) = entry_of(&entry?, own);
+                    add(name, file_type, inode)?;
+                }
+                Ok(())
+            },
+            entry,
+        );
     }
 
     fn sync(&self) -> Result<()> {
@@ -329,143 +338,51 @@ impl Directory for HostDirectory {
     }
 }
 
-/// Reading a directory from a place that was told before.
-mod listing {
-    use super::*;
-    use rustix::fs::Dir;
-    use std::os::unix::ffi::OsStringExt;
-    use std::sync::{Mutex, PoisonError};
+/// The entry of the system as ours, its name, type and number.
+fn entry_of(entry: &rustix::fs::DirEntry, own: u64) -> (OsString, FileType, u64) {
+    let name = entry.file_name().to_bytes();
+    let inode = match name {
+        b"." | b".." => own,
+        _ => entry.ino(),
+    };
+    let file_type = match entry.file_type() {
+        rustix::fs::FileType::RegularFile => FileType::Regular,
+        rustix::fs::FileType::Directory => FileType::Directory,
+        rustix::fs::FileType::Symlink => FileType::SymbolicLink,
+        rustix::fs::FileType::Fifo => FileType::Fifo,
+        rustix::fs::FileType::Socket => FileType::Socket,
+        rustix::fs::FileType::CharacterDevice => FileType::CharacterDevice,
+        rustix::fs::FileType::BlockDevice => FileType::BlockDevice,
+        rustix::fs::FileType::Unknown => FileType::Unknown,
+    };
+    (OsString::from_vec(name.to_vec()), file_type, inode)
+}
 
-    /// The most entries that a listing kept in memory may have.
-    #[cfg_attr(
-        all(target_os = "linux", target_pointer_width = "64"),
-        allow(dead_code)
-    )]
-    const MOST_ENTRIES: usize = 1 << 20;
-
-    /// For systems whose directory offsets do not survive: the directory as it
-    /// was when it was last read from its beginning.
-    #[derive(Debug, Default)]
-    pub(super) struct Listing(Mutex<Vec<DirEntry>>);
-
-    fn convert(entry: &rustix::fs::DirEntry, own: u64, next: u64) -> DirEntry {
-        let name = entry.file_name().to_bytes();
-        DirEntry {
-            next,
-            inode: match name {
-                b"." | b".." => own,
-                _ => entry.ino(),
-            },
-            file_type: match entry.file_type() {
-                rustix::fs::FileType::RegularFile => FileType::Regular,
-                rustix::fs::FileType::Directory => FileType::Directory,
-                rustix::fs::FileType::Symlink => FileType::SymbolicLink,
-                rustix::fs::FileType::Fifo => FileType::Fifo,
-                rustix::fs::FileType::Socket => FileType::Socket,
-                rustix::fs::FileType::CharacterDevice => FileType::CharacterDevice,
-                rustix::fs::FileType::BlockDevice => FileType::BlockDevice,
-                rustix::fs::FileType::Unknown => FileType::Unknown,
-            },
-            name: OsString::from_vec(name.to_vec()),
+/// Reads with the file system's own offsets, which stay valid while other entries
+/// come and go, and needs no memory.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn read_by_offset(
+    directory: &mut rustix::fs::Dir,
+    own: u64,
+    from: u64,
+    sink: &mut dyn FnMut(DirEntry) -> ControlFlow<()>,
+) -> Result<()> {
+    let from = i64::try_from(from).map_err(|_| ErrorCode::Invalid)?;
+    if from != 0 {
+        directory.seek(from)?;
+    }
+    while let Some(entry) = directory.read() {
+        let entry = entry?;
+        let (name, file_type, inode) = entry_of(&entry, own);
+        let entry = DirEntry {
+            next: entry.offset() as u64,
+            inode,
+            file_type,
+            name,
+        };
+        if sink(entry).is_break() {
+            break;
         }
     }
-
-    /// Reads with the file system's own offsets, which stay valid while other
-    /// entries come and go, and needs no memory.
-    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-    pub(super) fn by_offset(
-        directory: &mut Dir,
-        own: u64,
-        from: u64,
-        sink: &mut dyn FnMut(DirEntry) -> ControlFlow<()>,
-    ) -> Result<()> {
-        let from = i64::try_from(from).map_err(|_| ErrorCode::Invalid)?;
-        if from != 0 {
-            directory.seek(from)?;
-        }
-        while let Some(entry) = directory.read() {
-            let entry = entry?;
-            let next = entry.offset() as u64;
-            if sink(convert(&entry, own, next)).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    impl Listing {
-        /// Reads from a listing that is taken anew at the beginning.
-        #[cfg_attr(
-            all(target_os = "linux", target_pointer_width = "64"),
-            allow(dead_code)
-        )]
-        pub(super) fn by_index(
-            &self,
-            directory: &mut Dir,
-            own: u64,
-            from: u64,
-            sink: &mut dyn FnMut(DirEntry) -> ControlFlow<()>,
-        ) -> Result<()> {
-            let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if from == 0 || entries.is_empty() {
-                entries.clear();
-                while let Some(entry) = directory.read() {
-                    if entries.len() == MOST_ENTRIES {
-                        return Err(ErrorCode::NoMemory);
-                    }
-                    let next = entries.len() as u64 + 1;
-                    entries.push(convert(&entry?, own, next));
-                }
-            }
-            let from = usize::try_from(from).map_err(|_| ErrorCode::Invalid)?;
-            let rest = entries.get(from..).ok_or(ErrorCode::Invalid)?;
-            for entry in rest {
-                if sink(entry.clone()).is_break() {
-                    break;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn an_indexed_listing_survives_changes() {
-            let path = std::env::temp_dir().join(format!("tepui-wasi-list-{}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            for name in ["a", "b", "c"] {
-                fs::write(path.join(name), name).unwrap();
-            }
-            let listing = Listing::default();
-            let read = |from: u64, most: usize| {
-                let file = fs::File::open(&path).unwrap();
-                let mut directory = Dir::read_from(&file).unwrap();
-                let mut entries = Vec::new();
-                listing
-                    .by_index(&mut directory, 1, from, &mut |entry| {
-                        entries.push(entry);
-                        if entries.len() == most {
-                            ControlFlow::Break(())
-                        } else {
-                            ControlFlow::Continue(())
-                        }
-                    })
-                    .map(|()| entries)
-            };
-            let first = read(0, 2).unwrap();
-            assert_eq!(first.len(), 2);
-            for name in ["a", "b", "c"] {
-                fs::remove_file(path.join(name)).unwrap();
-            }
-            fs::write(path.join("d"), "d").unwrap();
-            let rest = read(first[1].next, 100).unwrap();
-            assert_eq!(rest.len(), 3, "{rest:?}");
-            assert!(read(1000, 1).is_err());
-            assert_eq!(read(0, 100).unwrap().len(), 3);
-            fs::remove_dir_all(&path).unwrap();
-        }
-    }
+    Ok(())
 }
