@@ -38,10 +38,12 @@ pub(crate) fn host_stack(max_stack: usize) -> usize {
 /// Runs the guest, on a thread of its own when its stack has to be larger than
 /// this one may be.
 pub(crate) fn run(args: RunArgs) -> Outcome {
-    let Some(max_stack) = args.engine.max_stack else {
-        return run_here(&args);
+    let bytes = match args.engine.max_stack {
+        Some(max_stack) => host_stack(max_stack),
+        // The stack that a process begins with is smaller than on other systems.
+        None if cfg!(windows) => 2 * HOST_FRAMES,
+        None => return run_here(&args),
     };
-    let bytes = host_stack(max_stack);
     std::thread::Builder::new()
         .name("guest".to_string())
         .stack_size(bytes)

@@ -191,6 +191,8 @@ pub struct Config {
     pub(crate) progress: Option<Progress>,
     pub(crate) target: Option<Target>,
     pub(crate) profiling: Option<Profiling>,
+    /// Whether code touches each page of a large frame.
+    pub(crate) stack_probes: bool,
 }
 
 impl Default for Config {
@@ -215,6 +217,7 @@ impl Default for Config {
             progress: None,
             target: None,
             profiling: None,
+            stack_probes: cfg!(windows),
         }
     }
 }
@@ -362,9 +365,10 @@ impl Config {
     /// make images (`Engine::precompile_module`).
     ///
     /// `triple` begins with the architecture: `x86_64`, `aarch64`, `riscv64` or
-    /// `s390x`; the code does not depend on the rest. It uses no more than what
-    /// every processor of the architecture has. Images for the interpreter are made
-    /// for many more, such as `riscv32imac`, `thumbv7em`, `i686` or `wasm32`.
+    /// `s390x`. Of the rest the code depends on whether it names `windows`, where
+    /// stacks grow as pages are touched. It uses no more than what every processor of
+    /// the architecture has. Images for the interpreter are made for many more, such
+    /// as `riscv32imac`, `thumbv7em`, `i686` or `wasm32`.
     ///
     /// # Errors
     ///
@@ -391,6 +395,7 @@ impl Config {
                  the interpreter most others with 32 or 64 bits"
             ))
         })?);
+        self.stack_probes = triple.contains("windows");
         Ok(self)
     }
 

@@ -91,7 +91,7 @@ impl Engine {
             spectre: config.spectre,
             deterministic: config.deterministic,
             profile: config.profiling.is_some(),
-            stack_probes: cfg!(windows),
+            stack_probes: config.stack_probes,
         };
         let tunables = if has_guards && can_reserve(&tunables) {
             tunables

@@ -68,6 +68,58 @@ fn overflow_again_and_again() {
     assert!(most - least < 10, "between {least} and {most} deep");
 }
 
+/// Frames of several pages, on stacks of which nothing was touched yet: where they
+/// grow a page at a time, each page is.
+#[test]
+fn large_frames_on_new_stacks() {
+    for locals in [1, 500, 1000, 3000] {
+        let mut body = String::new();
+        for local in 1..=locals {
+            body += &format!("(local.set {local} (call $next (local.get {})))", local - 1);
+        }
+        let declared = "i64 ".repeat(locals);
+        let text = format!(
+            "(module
+               (func $next (param i64) (result i64) (i64.add (local.get 0) (i64.const 1)))
+               (func $sum (export \"sum\") (param i64) (result i64) (local {declared})
+                 {body}
+                 (if (result i64) (i64.eqz (local.get 0))
+                   (then (i64.const 0))
+                   (else (call $sum (i64.sub (local.get 0) (i64.const 1)))))
+                 {})
+               (func $deep (export \"deep\") (drop (call $sum (i64.const 0))) (call $deep)))",
+            (1..=locals)
+                .map(|local| format!("(i64.add (local.get {local}))"))
+                .collect::<String>()
+        );
+        let expected = |depth: i64| -> i64 {
+            let locals = locals as i64;
+            (0..=depth)
+                .map(|level| level * locals + locals * (locals + 1) / 2)
+                .sum()
+        };
+        thread::spawn(move || {
+            let mut world = World::new(&engine(), &text);
+            let sum = world.func::<i64, i64>("sum");
+            for depth in [0, 1, 3] {
+                assert_eq!(
+                    sum.call(&mut world.store, depth).unwrap(),
+                    expected(depth),
+                    "{locals} locals, {depth} deep"
+                );
+            }
+            let error = sum.call(&mut world.store, 1 << 40).unwrap_err();
+            assert_eq!(trap_of(&error), Trap::StackOverflow);
+            assert_eq!(sum.call(&mut world.store, 2).unwrap(), expected(2));
+            let deep = world.func::<(), ()>("deep");
+            let error = deep.call(&mut world.store, ()).unwrap_err();
+            assert_eq!(trap_of(&error), Trap::StackOverflow);
+        })
+        .join()
+        .unwrap();
+    }
+}
+
 /// A module that goes down through the host on each level.
 const THROUGH_HOST: &str = "(module
     (import \"h\" \"down\" (func $down (param i32) (result i32)))
