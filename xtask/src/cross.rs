@@ -8,13 +8,15 @@
 //! ```
 //!
 //! The table of targets and of what is run on each is [`targets`]. The compiler is Debian's `rustc-web`, which builds
-//! the standard library from `rust-web-src`; what is linked by Debian's cross compilers runs under `qemu-user-static`.
+//! the standard library from `rust-web-src`; what is linked by Debian's cross compilers runs under `qemu-user-static`, and
+//! what is for Windows under Wine.
 //! What was run ends up in a log beside the build, and the counts on the screen are added up from it.
 
 mod firmware;
 mod run;
 mod targets;
 mod wasm;
+mod wine;
 
 use crate::error::{Context, Result};
 use std::path::Path;

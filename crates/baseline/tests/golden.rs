@@ -38,10 +38,6 @@ fn tunables(text: &str) -> Tunables {
             profile: true,
             ..GUARDED
         },
-        "probed" => Tunables {
-            stack_probes: true,
-            ..GUARDED
-        },
         other => panic!("unknown tunables {other:?}"),
     }
 }

@@ -1,7 +1,11 @@
 //! Runs one step for one target, with what it prints in a log, and adds up what passed.
 
 use super::targets::{Step, Suite, Target, What};
+<<<<<<< HEAD
 use super::{firmware, wasm};
+=======
+use super::{wasm, wine};
+>>>>>>> 6ed866a (Try Windows under Wine: a target of cargo xtask cross, and what differs there)
 use crate::build;
 use crate::error::{Context, Result};
 use crate::programs;
@@ -97,8 +101,13 @@ pub(crate) fn cargo(target: &Target, verb: &str) -> Result<Command> {
     }
     if !target.runner.is_empty() {
         command.env(variable("RUNNER"), target.runner);
-        // Tests that start themselves again do it so.
-        command.env("TEPUI_TEST_RUNNER", target.runner);
+        if target.runner == wine::RUNNER {
+            // Tests that start themselves again are inside of it.
+            wine::prepare(&mut command)?;
+        } else {
+            // Tests that start themselves again do it so.
+            command.env("TEPUI_TEST_RUNNER", target.runner);
+        }
     }
     command.args([
         verb,

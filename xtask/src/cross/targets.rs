@@ -1,5 +1,6 @@
 //! The machines that Tepui is built for besides the usual one: what building for each takes, and what is run on it.
 
+use super::wine;
 use crate::toolchain;
 
 /// A machine.
@@ -270,6 +271,45 @@ pub(crate) const TARGETS: &[Target] = &[
         linker: "riscv64-linux-gnu-gcc",
         runner: "qemu-riscv64-static -L /usr/riscv64-linux-gnu",
         steps: INTERPRETED,
+    },
+    Target {
+        name: "windows",
+        triple: "x86_64-pc-windows-gnu",
+        about: "every tier and the command, under Wine",
+        needs: &[
+            RUST,
+            &[
+                ("/usr/bin/x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64"),
+                ("/usr/bin/wine", "wine"),
+                ("/usr/lib/wine/wine64", "wine64"),
+            ],
+        ],
+        libraries: STD,
+        linker: wine::LINKER,
+        runner: wine::RUNNER,
+        steps: &[
+            NATIVE,
+            test(
+                "services and the command",
+                Set::Full,
+                &[
+                    "-p",
+                    "tepui-wasi",
+                    "-p",
+                    "tepui-cli",
+                    "--test",
+                    "names",
+                    "--test",
+                    "functions",
+                    "--test",
+                    "cli",
+                ],
+            ),
+            suite("official suite, interpreter", "interpreter"),
+            suite("official suite, baseline", "baseline"),
+            suite("official suite, optimizing", "optimizing"),
+            suite("official suite, mixed:1", "mixed:1"),
+        ],
     },
     Target {
         name: "wasi",
