@@ -1,11 +1,7 @@
 //! Runs one step for one target, with what it prints in a log, and adds up what passed.
 
 use super::targets::{Step, Suite, Target, What};
-<<<<<<< HEAD
-use super::{firmware, wasm};
-=======
-use super::{wasm, wine};
->>>>>>> 6ed866a (Try Windows under Wine: a target of cargo xtask cross, and what differs there)
+use super::{firmware, wasm, wine};
 use crate::build;
 use crate::error::{Context, Result};
 use crate::programs;
