@@ -803,6 +803,7 @@ fn times() {
     assert_eq!(guest.fstat(file).unwrap().mtim, 0);
 }
 
+#[cfg(unix)]
 #[test]
 fn links() {
     let dir = TempDir::new();
@@ -834,6 +835,7 @@ fn links() {
     assert_eq!(fs::read(dir.path().join("f")).unwrap(), b"content");
 }
 
+#[cfg(unix)]
 #[test]
 fn folders_and_names() {
     let dir = TempDir::new();

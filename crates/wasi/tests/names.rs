@@ -157,3 +157,44 @@ fn folders_stay_where_they_are_while_they_are_open() {
     guest.ok("fd_close", &[b]);
     assert_eq!(guest.rename(3, "a/b", 3, "c"), 0);
 }
+
+#[test]
+fn folders_and_names() {
+    let dir = TempDir::new();
+    let mut guest = guest_in(&dir);
+    assert_eq!(guest.on_path("path_create_directory", 3, "d"), 0);
+    assert_eq!(guest.on_path("path_create_directory", 3, "d"), errno::EXIST);
+    assert_eq!(guest.on_path("path_create_directory", 3, "d/e/"), 0);
+    assert_eq!(
+        guest.on_path("path_create_directory", 3, "x/y"),
+        errno::NOENT
+    );
+    assert_eq!(
+        guest.on_path("path_remove_directory", 3, "d"),
+        errno::NOTEMPTY
+    );
+    assert_eq!(guest.on_path("path_remove_directory", 3, "d/e"), 0);
+    let file = guest.open(3, "d/f", CREAT, WRITE, 0);
+    assert_eq!(guest.write_fd(file, b"text"), Ok(4));
+    guest.ok("fd_close", &[file]);
+    assert_eq!(
+        guest.on_path("path_remove_directory", 3, "d/f"),
+        errno::NOTDIR
+    );
+    assert_eq!(guest.on_path("path_unlink_file", 3, "d"), errno::ISDIR);
+    assert_eq!(
+        guest.on_path("path_unlink_file", 3, "missing"),
+        errno::NOENT
+    );
+    assert_eq!(guest.link(3, 0, "d/f", 3, "hard"), 0);
+    assert_eq!(guest.stat(3, 0, "hard").unwrap().nlink, 2);
+    assert_eq!(guest.rename(3, "d/f", 3, "g"), 0);
+    assert_eq!(guest.rename(3, "d/f", 3, "h"), errno::NOENT);
+    assert_eq!(guest.rename(3, "g", 3, "hard2"), 0);
+    assert_eq!(guest.rename(3, "d", 3, "moved"), 0);
+    assert_eq!(guest.stat(3, 0, "moved").unwrap().filetype, 3);
+    assert_eq!(guest.on_path("path_unlink_file", 3, "hard"), 0);
+    assert_eq!(guest.on_path("path_unlink_file", 3, "hard2"), 0);
+    assert_eq!(guest.on_path("path_remove_directory", 3, "moved/"), 0);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}

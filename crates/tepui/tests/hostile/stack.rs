@@ -92,7 +92,7 @@ fn large_frames_on_new_stacks() {
                 .map(|local| format!("(i64.add (local.get {local}))"))
                 .collect::<String>()
         );
-        let expected = |depth: i64| -> i64 {
+        let expected = move |depth: i64| -> i64 {
             let locals = locals as i64;
             (0..=depth)
                 .map(|level| level * locals + locals * (locals + 1) / 2)

@@ -7,7 +7,7 @@
 //! share the right to delete: neither it nor a folder above can be renamed or
 //! replaced meanwhile.
 
-use super::file::{HostFile, check_mutable, file_type, metadata_of, set_times_of};
+use super::file::{HostFile, check_mutable, metadata_of, set_times_of};
 use super::names::checked;
 use crate::host::listing::Listing;
 use crate::services::{

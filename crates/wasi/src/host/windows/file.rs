@@ -53,7 +53,7 @@ pub(super) fn check_mutable(access: Access) -> Result<()> {
     }
 }
 
-pub(super) fn file_type(of: fs::FileType) -> FileType {
+fn file_type(of: fs::FileType) -> FileType {
     if of.is_file() {
         FileType::Regular
     } else if of.is_dir() {
@@ -92,7 +92,7 @@ pub(super) fn metadata_of(file: &fs::File) -> Result<Metadata> {
 /// # Errors
 ///
 /// [`ErrorCode::Invalid`] for a time that the system cannot express.
-pub(super) fn time(time: SetTime) -> Result<Option<SystemTime>> {
+fn time(time: SetTime) -> Result<Option<SystemTime>> {
     Ok(match time {
         SetTime::Keep => None,
         SetTime::Now => Some(SystemTime::now()),
