@@ -5,6 +5,8 @@
 //! turns errors and panics into an unwind, and a stub of `tepui-native` notes
 //! where the guest left off.
 
+#[cfg(feature = "compiler")]
+use core::ptr;
 use core::ptr::NonNull;
 use core::time::Duration;
 
@@ -441,9 +443,11 @@ mod body {
         let store = call.store();
         let vm = store.vm().as_ptr();
         // SAFETY: the store context lives as long as the store. Only code that counts
-        // calls this, from the loop that it names, and the stub has noted its frame.
+        // calls this, from the loop that it names, and the stub has noted its own frame,
+        // where the frame pointer of that code lies.
         unsafe {
-            exit.fill(&mut store.osr_buffer, (*vm).exit_fp);
+            let stub = ptr::with_exposed_provenance::<usize>((*vm).exit_fp);
+            exit.fill(&mut store.osr_buffer, stub.read());
             (*vm).tail_code = exit.entry;
         }
         Ok(store.osr_buffer.as_ptr().expose_provenance() as u64)
