@@ -8,27 +8,13 @@
 mod tier;
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use tepui::{Caller, Engine, Error, Extern, Features, Func, Instance, Linker, Module, Store, Trap};
 
-/// This binary as a command, behind the emulator that `TEPUI_TEST_RUNNER` names:
-/// the system cannot start a program of another machine by itself.
-fn this_binary() -> Command {
-    let binary = std::env::current_exe().expect("this binary");
-    let runner = std::env::var("TEPUI_TEST_RUNNER").unwrap_or_default();
-    let mut words = runner.split_whitespace();
-    let Some(emulator) = words.next() else {
-        return Command::new(binary);
-    };
-    let mut command = Command::new(emulator);
-    command.args(words).arg(binary);
-    command
-}
-
 /// Runs the test `name` of this binary in a process of its own, as a child.
 fn child(name: &str) -> Output {
-    this_binary()
+    tier::this_binary()
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env("TEPUI_CHILD", name)
         // Otherwise glibc may take a new arena, of megabytes, for any thread.

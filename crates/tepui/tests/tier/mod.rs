@@ -42,6 +42,20 @@ pub(crate) fn engine() -> Engine {
     Engine::new(&config()).unwrap()
 }
 
+/// This binary as a command, behind the emulator that `TEPUI_TEST_RUNNER` names:
+/// the system cannot start a program of another machine by itself.
+pub(crate) fn this_binary() -> Command {
+    let binary = std::env::current_exe().expect("this binary");
+    let runner = std::env::var("TEPUI_TEST_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    let Some(emulator) = words.next() else {
+        return Command::new(binary);
+    };
+    let mut command = Command::new(emulator);
+    command.args(words).arg(binary);
+    command
+}
+
 /// Runs the tests of this binary in the other tiers, without those whose names
 /// contain one of the words that `skip` answers for a tier.
 pub(crate) fn run_in_others(skip: impl Fn(Strategy) -> &'static [&'static str]) {
@@ -56,7 +70,7 @@ pub(crate) fn run_in_others(skip: impl Fn(Strategy) -> &'static [&'static str]) 
             continue;
         }
         let skip = skip(other).iter().flat_map(|name| ["--skip", name]);
-        let output = Command::new(std::env::current_exe().unwrap())
+        let output = this_binary()
             .args(skip)
             .env(VARIABLE, name)
             .output()
