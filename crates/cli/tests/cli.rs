@@ -293,6 +293,7 @@ fn run_is_the_default_command() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "keys for images are not kept there")]
 fn content_decides_what_a_file_is() {
     let dir = Dir::with(&[("text.wasm", MATH)]);
     let add = |file: &str| dir.tepui(&["run", "--invoke", "add", file, "3", "4"]);
@@ -305,6 +306,7 @@ fn content_decides_what_a_file_is() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "keys for images are not kept there")]
 fn modules_come_from_stdin() {
     let dir = Dir::new();
     let add =
@@ -760,6 +762,7 @@ fn images_for_the_interpreter() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "keys for images are not kept there")]
 fn images() {
     let dir = Dir::with(&[
         ("math.wat", MATH),
