@@ -508,7 +508,7 @@ fn broken_tables_are_refused_with_their_place() {
     refused(&|b| b[counts - 4] = 8, "alignment");
     refused(&|b| b[counts - 8] = 1, "no such code");
     refused(&|b| b[counts - 8] = 99, "no such code");
-    refused(&|b| b[counts - 9] = 0x20, "tunables");
+    refused(&|b| b[counts - 9] = 0x40, "tunables");
 }
 
 #[test]
