@@ -35,23 +35,6 @@ stub_convention! {
     }
 }
 
-stub_convention! {
-    /// Panics: there is no code to call.
-    ///
-    /// # Safety
-    ///
-    /// None is needed.
-    [pub unsafe] fn enter_integers(
-        _code: *const u8,
-        _callee_context: *mut u8,
-        _caller_context: *mut u8,
-        _image: *mut RegisterImage,
-        _store_context: *mut u8,
-    ) -> EnterStatus {
-        no_native_code()
-    }
-}
-
 macro_rules! never_called {
     ($($name:ident)*) => {
         $(
@@ -125,6 +108,6 @@ pub(crate) fn slot_stub(_distance: i32) -> [u8; tepui_abi::slots::STUB_BYTES as 
 pub(crate) unsafe fn synchronize_caches(_start: *const u8, _len: usize) {}
 
 pub use {
-    enter as enter_few, enter as enter_few_results, enter as enter_vector_parameters,
-    enter_integers as enter_few_integers,
+    enter as enter_few, enter as enter_few_integers, enter as enter_few_results,
+    enter as enter_integers, enter as enter_vector_parameters,
 };

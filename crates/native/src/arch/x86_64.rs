@@ -38,12 +38,121 @@ const _: () = {
     assert!(size_of::<EntryFrame>() == 32);
 };
 
-/// Defines an *enter* stub: `load` and `store` are the instructions that load
-/// vector parameters and store results beyond the first three integers.
+/// The instructions that load vector registers from the image at `$base`, in
+/// order from the first: `all` that there are, or so many as a stub for few
+/// moves, or `no` one.
+macro_rules! load_vectors {
+    (all $base:literal) => { load_vectors!($base: 0 1 2 3 4 5 6 7) };
+    (few $base:literal) => { load_vectors!($base: 0 1 2) };
+    (no $base:literal) => { "" };
+    ($base:literal: $($n:literal)*) => {
+        concat!($("movups xmm", $n, ", [", $base, " + {vectors} + ", $n, " * {stride}]\n",)*)
+    };
+}
+
+/// As [`load_vectors`], to the image.
+macro_rules! store_vectors {
+    (all $base:literal) => { store_vectors!($base: 0 1 2 3 4 5 6 7) };
+    (few $base:literal) => { store_vectors!($base: 0 1 2) };
+    (no $base:literal) => { "" };
+    ($base:literal: $($n:literal)*) => {
+        concat!($("movups [", $base, " + {vectors} + ", $n, " * {stride}], xmm", $n, "\n",)*)
+    };
+}
+
+/// The instructions that load the integer parameters from the image at `$base`.
+macro_rules! load_integer_parameters {
+    ($base:literal) => {
+        concat!(
+            "mov rdx, [",
+            $base,
+            " + {i0}]\n",
+            "mov rcx, [",
+            $base,
+            " + {i1}]\n",
+            "mov r8, [",
+            $base,
+            " + {i2}]\n",
+            "mov r9, [",
+            $base,
+            " + {i3}]\n",
+        )
+    };
+}
+
+/// The instructions that store the integer parameters to the image at `$base`,
+/// if there are any.
+macro_rules! store_integer_parameters {
+    (all $base:literal) => {
+        concat!(
+            "mov [",
+            $base,
+            " + {i0}], rdx\n",
+            "mov [",
+            $base,
+            " + {i1}], rcx\n",
+            "mov [",
+            $base,
+            " + {i2}], r8\n",
+            "mov [",
+            $base,
+            " + {i3}], r9\n",
+        )
+    };
+    (no $base:literal) => {
+        ""
+    };
+}
+
+/// The instructions that load integer results from the image at `$base`. Those
+/// of `few` are loaded whether there are results or not.
+macro_rules! load_integer_results {
+    (all $base:literal) => {
+        concat!(
+            load_integer_results!(few $base),
+            "mov rsi, [", $base, " + {i3}]\n",
+            "mov rdi, [", $base, " + {i4}]\n",
+            "mov r8, [", $base, " + {i5}]\n",
+            "mov r9, [", $base, " + {i6}]\n",
+            "mov r10, [", $base, " + {i7}]\n",
+        )
+    };
+    (few $base:literal) => {
+        concat!(
+            "mov rax, [", $base, " + {i0}]\n",
+            "mov rcx, [", $base, " + {i1}]\n",
+            "mov rdx, [", $base, " + {i2}]\n",
+        )
+    };
+}
+
+/// As [`load_integer_results`], to the image.
+macro_rules! store_integer_results {
+    (all $base:literal) => {
+        concat!(
+            store_integer_results!(few $base),
+            "mov [", $base, " + {i3}], rsi\n",
+            "mov [", $base, " + {i4}], rdi\n",
+            "mov [", $base, " + {i5}], r8\n",
+            "mov [", $base, " + {i6}], r9\n",
+            "mov [", $base, " + {i7}], r10\n",
+        )
+    };
+    (few $base:literal) => {
+        concat!(
+            "mov [", $base, " + {i0}], rax\n",
+            "mov [", $base, " + {i1}], rcx\n",
+            "mov [", $base, " + {i2}], rdx\n",
+        )
+    };
+}
+
+/// Defines an *enter* stub by how many registers it moves.
 macro_rules! define_enter {
     (
         $(#[$doc:meta])*
-        $name:ident, load [$($load:literal)*], store [$($store:literal)*], operands {$($operands:tt)*}
+        $name:ident, $vector_parameters:ident vector parameters,
+        $integer_results:ident integer results, $vector_results:ident vector results
     ) => {
         $(#[$doc])*
         ///
@@ -59,6 +168,8 @@ macro_rules! define_enter {
             store_context: *mut u8,
         ) -> EnterStatus {
             naked_asm!(
+                // An operand that nothing uses would be an error.
+                "// {i3} {i4} {i5} {i6} {i7} {vectors} {stride}",
                 "push rbp",
                 "mov rbp, rsp",
                 "push rbx",
@@ -77,17 +188,12 @@ macro_rules! define_enter {
                 "mov r11, rcx",
                 "mov rdi, rsi",
                 "mov rsi, rdx",
-                $($load,)*
-                "mov rdx, [r11 + {i0}]",
-                "mov rcx, [r11 + {i1}]",
-                "mov r8, [r11 + {i2}]",
-                "mov r9, [r11 + {i3}]",
+                load_vectors!($vector_parameters "r11"),
+                load_integer_parameters!("r11"),
                 "call rax",
                 "mov r11, [rsp + {frame_image}]",
-                "mov [r11 + {i0}], rax",
-                "mov [r11 + {i1}], rcx",
-                "mov [r11 + {i2}], rdx",
-                $($store,)*
+                store_integer_results!($integer_results "r11"),
+                store_vectors!($vector_results "r11"),
                 "xor eax, eax",
                 "jmp {finish}",
                 entry_sp = const STORE.entry_sp(),
@@ -97,8 +203,13 @@ macro_rules! define_enter {
                 i1 = const image::integer(1),
                 i2 = const image::integer(2),
                 i3 = const image::integer(3),
+                i4 = const image::integer(4),
+                i5 = const image::integer(5),
+                i6 = const image::integer(6),
+                i7 = const image::integer(7),
+                vectors = const image::vector(0),
+                stride = const image::vector(1) - image::vector(0),
                 finish = sym finish_enter,
-                $($operands)*
             )
         }
     };
@@ -107,124 +218,33 @@ macro_rules! define_enter {
 define_enter! {
     /// Calls guest code with parameters from an image, and stores the results
     /// there.
-    enter,
-    load [
-        "movups xmm0, [r11 + {vectors}]"
-        "movups xmm1, [r11 + {vectors} + {stride}]"
-        "movups xmm2, [r11 + {vectors} + 2 * {stride}]"
-        "movups xmm3, [r11 + {vectors} + 3 * {stride}]"
-        "movups xmm4, [r11 + {vectors} + 4 * {stride}]"
-        "movups xmm5, [r11 + {vectors} + 5 * {stride}]"
-        "movups xmm6, [r11 + {vectors} + 6 * {stride}]"
-        "movups xmm7, [r11 + {vectors} + 7 * {stride}]"
-    ],
-    store [
-        "mov [r11 + {i3}], rsi"
-        "mov [r11 + {i4}], rdi"
-        "mov [r11 + {i5}], r8"
-        "mov [r11 + {i6}], r9"
-        "mov [r11 + {i7}], r10"
-        "movups [r11 + {vectors}], xmm0"
-        "movups [r11 + {vectors} + {stride}], xmm1"
-        "movups [r11 + {vectors} + 2 * {stride}], xmm2"
-        "movups [r11 + {vectors} + 3 * {stride}], xmm3"
-        "movups [r11 + {vectors} + 4 * {stride}], xmm4"
-        "movups [r11 + {vectors} + 5 * {stride}], xmm5"
-        "movups [r11 + {vectors} + 6 * {stride}], xmm6"
-        "movups [r11 + {vectors} + 7 * {stride}], xmm7"
-    ],
-    operands {
-        i4 = const image::integer(4),
-        i5 = const image::integer(5),
-        i6 = const image::integer(6),
-        i7 = const image::integer(7),
-        vectors = const image::vector(0),
-        stride = const image::vector(1) - image::vector(0),
-    }
+    enter, all vector parameters, all integer results, all vector results
 }
 
 define_enter! {
     /// As [`enter`], for signatures with at most three results of each class.
-    enter_few,
-    load [
-        "movups xmm0, [r11 + {vectors}]"
-        "movups xmm1, [r11 + {vectors} + {stride}]"
-        "movups xmm2, [r11 + {vectors} + 2 * {stride}]"
-        "movups xmm3, [r11 + {vectors} + 3 * {stride}]"
-        "movups xmm4, [r11 + {vectors} + 4 * {stride}]"
-        "movups xmm5, [r11 + {vectors} + 5 * {stride}]"
-        "movups xmm6, [r11 + {vectors} + 6 * {stride}]"
-        "movups xmm7, [r11 + {vectors} + 7 * {stride}]"
-    ],
-    store [
-        "movups [r11 + {vectors}], xmm0"
-        "movups [r11 + {vectors} + {stride}], xmm1"
-        "movups [r11 + {vectors} + 2 * {stride}], xmm2"
-    ],
-    operands {
-        vectors = const image::vector(0),
-        stride = const image::vector(1) - image::vector(0),
-    }
+    enter_few, all vector parameters, few integer results, few vector results
 }
 
 define_enter! {
     /// As [`enter_few`], for signatures without vector results.
-    enter_vector_parameters,
-    load [
-        "movups xmm0, [r11 + {vectors}]"
-        "movups xmm1, [r11 + {vectors} + {stride}]"
-        "movups xmm2, [r11 + {vectors} + 2 * {stride}]"
-        "movups xmm3, [r11 + {vectors} + 3 * {stride}]"
-        "movups xmm4, [r11 + {vectors} + 4 * {stride}]"
-        "movups xmm5, [r11 + {vectors} + 5 * {stride}]"
-        "movups xmm6, [r11 + {vectors} + 6 * {stride}]"
-        "movups xmm7, [r11 + {vectors} + 7 * {stride}]"
-    ],
-    store [],
-    operands {
-        vectors = const image::vector(0),
-        stride = const image::vector(1) - image::vector(0),
-    }
+    enter_vector_parameters, all vector parameters, few integer results, no vector results
 }
 
 define_enter! {
     /// As [`enter_few`], for signatures without vector parameters.
-    enter_few_results,
-    load [],
-    store [
-        "movups [r11 + {vectors}], xmm0"
-        "movups [r11 + {vectors} + {stride}], xmm1"
-        "movups [r11 + {vectors} + 2 * {stride}], xmm2"
-    ],
-    operands {
-        vectors = const image::vector(0),
-        stride = const image::vector(1) - image::vector(0),
-    }
+    enter_few_results, no vector parameters, few integer results, few vector results
 }
 
 define_enter! {
     /// As [`enter`], for signatures without floats and vectors: those registers
     /// are neither loaded nor stored.
-    enter_integers,
-    load [],
-    store [
-        "mov [r11 + {i3}], rsi"
-        "mov [r11 + {i4}], rdi"
-        "mov [r11 + {i5}], r8"
-        "mov [r11 + {i6}], r9"
-        "mov [r11 + {i7}], r10"
-    ],
-    operands {
-        i4 = const image::integer(4),
-        i5 = const image::integer(5),
-        i6 = const image::integer(6),
-        i7 = const image::integer(7),
-    }
+    enter_integers, no vector parameters, all integer results, no vector results
 }
 
 define_enter! {
     /// As [`enter_integers`], for signatures with at most three results.
-    enter_few_integers, load [], store [], operands {}
+    enter_few_integers, no vector parameters, few integer results, no vector results
 }
 
 /// The end of *enter*: restores what its frame keeps and returns eax. Jumped to
@@ -269,15 +289,25 @@ pub unsafe extern "sysv64" fn unwind(store_context: *mut u8) -> ! {
     )
 }
 
-/// Defines a *leave* stub. `target` calls the Rust function, with the fourth
-/// argument still to be set.
+/// The instructions of a *leave* stub that call its Rust function, with the
+/// fourth argument: none for the entry of a `host` function, and the address of
+/// the slot for that of a `slot`.
+macro_rules! call_of {
+    (host) => {
+        "xor ecx, ecx\ncall [rdi + {host_entry}]"
+    };
+    (slot) => {
+        "mov rcx, r10\nmov rax, [rdi + {builtins}]\ncall [rax + {slot_entry}]"
+    };
+}
+
+/// Defines a *leave* stub by whom it calls and how many registers it moves.
 macro_rules! define_leave {
     (
         $(#[$doc:meta])*
-        $visibility:vis $name:ident,
-        save [$($save:literal)*], load [$($load:literal)*],
-        target [$($target:literal)*],
-        operands {$($operands:tt)*}
+        $visibility:vis $name:ident of a $target:ident,
+        $integer_parameters:ident integer parameters, $vector_parameters:ident vector parameters,
+        $integer_results:ident integer results, $vector_results:ident vector results
     ) => {
         $(#[$doc])*
         ///
@@ -287,23 +317,24 @@ macro_rules! define_leave {
         #[unsafe(naked)]
         $visibility unsafe extern "sysv64" fn $name() {
             naked_asm!(
+                // An operand that nothing uses would be an error.
+                "// {i4} {i5} {i6} {i7} {host_entry} {builtins} {slot_entry}",
                 "push rbp",
                 "mov rbp, rsp",
                 "sub rsp, {bytes}",
                 "mov [rsp + {caller}], rsi",
                 "mov [rsp + {callee}], rdi",
-                $($save,)*
+                store_integer_parameters!($integer_parameters "rsp"),
+                store_vectors!($vector_parameters "rsp"),
                 "mov rax, [rdi + {store}]",
                 "mov [rax + {exit_fp}], rbp",
                 "mov rdx, rsp",
-                $($target,)*
+                call_of!($target),
                 "test eax, eax",
                 "jnz 2f",
                 // Return.
-                $($load,)*
-                "mov rax, [rsp + {i0}]",
-                "mov rcx, [rsp + {i1}]",
-                "mov rdx, [rsp + {i2}]",
+                load_vectors!($vector_results "rsp"),
+                load_integer_results!($integer_results "rsp"),
                 "mov rsp, rbp",
                 "pop rbp",
                 "ret",
@@ -320,18 +351,8 @@ macro_rules! define_leave {
                 "mov rax, [r11 + {tail_code}]",
                 "mov rdi, [r11 + {tail_context}]",
                 "mov rsi, [rsp + {caller}]",
-                "mov rdx, [rsp + {i0}]",
-                "mov rcx, [rsp + {i1}]",
-                "mov r8, [rsp + {i2}]",
-                "mov r9, [rsp + {i3}]",
-                "movups xmm0, [rsp + {vectors}]",
-                "movups xmm1, [rsp + {vectors} + {stride}]",
-                "movups xmm2, [rsp + {vectors} + 2 * {stride}]",
-                "movups xmm3, [rsp + {vectors} + 3 * {stride}]",
-                "movups xmm4, [rsp + {vectors} + 4 * {stride}]",
-                "movups xmm5, [rsp + {vectors} + 5 * {stride}]",
-                "movups xmm6, [rsp + {vectors} + 6 * {stride}]",
-                "movups xmm7, [rsp + {vectors} + 7 * {stride}]",
+                load_integer_parameters!("rsp"),
+                load_vectors!(all "rsp"),
                 "mov rsp, rbp",
                 "pop rbp",
                 "jmp rax",
@@ -339,235 +360,92 @@ macro_rules! define_leave {
                 caller = const std::mem::offset_of!(LeaveFrame, caller_context),
                 callee = const std::mem::offset_of!(LeaveFrame, callee_context),
                 store = const HEADER.store_context(),
+                host_entry = const HEADER.host_entry(),
+                builtins = const HEADER.builtins(),
+                slot_entry = const slot_entry_offset(),
                 exit_fp = const STORE.exit_fp(),
                 tail_code = const STORE.tail_code(),
                 tail_context = const STORE.tail_context(),
                 tail_call = const LeaveStatus::TailCall as u32,
                 unwind = sym unwind,
-                vectors = const image::vector(0),
-                stride = const image::vector(1) - image::vector(0),
                 i0 = const image::integer(0),
                 i1 = const image::integer(1),
                 i2 = const image::integer(2),
                 i3 = const image::integer(3),
-                $($operands)*
+                i4 = const image::integer(4),
+                i5 = const image::integer(5),
+                i6 = const image::integer(6),
+                i7 = const image::integer(7),
+                vectors = const image::vector(0),
+                stride = const image::vector(1) - image::vector(0),
             )
         }
     };
 }
 
-macro_rules! define_leave_with_vectors {
-    ($(#[$doc:meta])* $visibility:vis $name:ident, target $target:tt, operands { $($operands:tt)* }) => {
-        define_leave! {
-            $(#[$doc])*
-            $visibility $name,
-            save [
-                "mov [rsp + {i0}], rdx"
-                "mov [rsp + {i1}], rcx"
-                "mov [rsp + {i2}], r8"
-                "mov [rsp + {i3}], r9"
-                "movups [rsp + {vectors}], xmm0"
-                "movups [rsp + {vectors} + {stride}], xmm1"
-                "movups [rsp + {vectors} + 2 * {stride}], xmm2"
-                "movups [rsp + {vectors} + 3 * {stride}], xmm3"
-                "movups [rsp + {vectors} + 4 * {stride}], xmm4"
-                "movups [rsp + {vectors} + 5 * {stride}], xmm5"
-                "movups [rsp + {vectors} + 6 * {stride}], xmm6"
-                "movups [rsp + {vectors} + 7 * {stride}], xmm7"
-            ],
-            load [
-                "mov rsi, [rsp + {i3}]"
-                "mov rdi, [rsp + {i4}]"
-                "mov r8, [rsp + {i5}]"
-                "mov r9, [rsp + {i6}]"
-                "mov r10, [rsp + {i7}]"
-                "movups xmm0, [rsp + {vectors}]"
-                "movups xmm1, [rsp + {vectors} + {stride}]"
-                "movups xmm2, [rsp + {vectors} + 2 * {stride}]"
-                "movups xmm3, [rsp + {vectors} + 3 * {stride}]"
-                "movups xmm4, [rsp + {vectors} + 4 * {stride}]"
-                "movups xmm5, [rsp + {vectors} + 5 * {stride}]"
-                "movups xmm6, [rsp + {vectors} + 6 * {stride}]"
-                "movups xmm7, [rsp + {vectors} + 7 * {stride}]"
-            ],
-            target $target,
-            operands {
-                i4 = const image::integer(4),
-                i5 = const image::integer(5),
-                i6 = const image::integer(6),
-                i7 = const image::integer(7),
-                $($operands)*
-            }
-        }
-    };
-}
-
-define_leave_with_vectors! {
+define_leave! {
     /// The entry of host functions.
-    pub leave,
-    target [
-        "xor ecx, ecx"
-        "call [rdi + {entry}]"
-    ],
-    operands { entry = const HEADER.host_entry(), }
+    pub leave of a host,
+    all integer parameters, all vector parameters, all integer results, all vector results
 }
 
 define_leave! {
     /// The entry of host functions without floats and vectors among parameters
     /// and results.
-    pub leave_integers,
-    save [
-        "mov [rsp + {i0}], rdx"
-        "mov [rsp + {i1}], rcx"
-        "mov [rsp + {i2}], r8"
-        "mov [rsp + {i3}], r9"
-    ],
-    load [
-        "mov rsi, [rsp + {i3}]"
-        "mov rdi, [rsp + {i4}]"
-        "mov r8, [rsp + {i5}]"
-        "mov r9, [rsp + {i6}]"
-        "mov r10, [rsp + {i7}]"
-    ],
-    target [
-        "xor ecx, ecx"
-        "call [rdi + {entry}]"
-    ],
-    operands {
-        i4 = const image::integer(4),
-        i5 = const image::integer(5),
-        i6 = const image::integer(6),
-        i7 = const image::integer(7),
-        entry = const HEADER.host_entry(),
-    }
+    pub leave_integers of a host,
+    all integer parameters, no vector parameters, all integer results, no vector results
 }
 
 define_leave! {
     /// As [`leave`], for signatures with at most three vector parameters and at
     /// most three results of each class.
-    leave_few,
-    save [
-        "mov [rsp + {i0}], rdx"
-        "mov [rsp + {i1}], rcx"
-        "mov [rsp + {i2}], r8"
-        "mov [rsp + {i3}], r9"
-        "movups [rsp + {vectors}], xmm0"
-        "movups [rsp + {vectors} + {stride}], xmm1"
-        "movups [rsp + {vectors} + 2 * {stride}], xmm2"
-    ],
-    load [
-        "movups xmm0, [rsp + {vectors}]"
-        "movups xmm1, [rsp + {vectors} + {stride}]"
-        "movups xmm2, [rsp + {vectors} + 2 * {stride}]"
-    ],
-    target [
-        "xor ecx, ecx"
-        "call [rdi + {entry}]"
-    ],
-    operands { entry = const HEADER.host_entry(), }
+    leave_few of a host,
+    all integer parameters, few vector parameters, few integer results, few vector results
 }
 
 define_leave! {
     /// As [`leave_integers`], for signatures with at most three results.
-    leave_few_integers,
-    save [
-        "mov [rsp + {i0}], rdx"
-        "mov [rsp + {i1}], rcx"
-        "mov [rsp + {i2}], r8"
-        "mov [rsp + {i3}], r9"
-    ],
-    load [],
-    target [
-        "xor ecx, ecx"
-        "call [rdi + {entry}]"
-    ],
-    operands { entry = const HEADER.host_entry(), }
+    leave_few_integers of a host,
+    all integer parameters, no vector parameters, few integer results, no vector results
 }
 
 define_leave! {
     /// As [`leave`], for signatures with at most three results, integers all of
     /// them.
-    leave_vector_parameters,
-    save [
-        "mov [rsp + {i0}], rdx"
-        "mov [rsp + {i1}], rcx"
-        "mov [rsp + {i2}], r8"
-        "mov [rsp + {i3}], r9"
-        "movups [rsp + {vectors}], xmm0"
-        "movups [rsp + {vectors} + {stride}], xmm1"
-        "movups [rsp + {vectors} + 2 * {stride}], xmm2"
-        "movups [rsp + {vectors} + 3 * {stride}], xmm3"
-        "movups [rsp + {vectors} + 4 * {stride}], xmm4"
-        "movups [rsp + {vectors} + 5 * {stride}], xmm5"
-        "movups [rsp + {vectors} + 6 * {stride}], xmm6"
-        "movups [rsp + {vectors} + 7 * {stride}], xmm7"
-    ],
-    load [],
-    target [
-        "xor ecx, ecx"
-        "call [rdi + {entry}]"
-    ],
-    operands { entry = const HEADER.host_entry(), }
+    leave_vector_parameters of a host,
+    all integer parameters, all vector parameters, few integer results, no vector results
 }
 
 define_leave! {
     /// As [`leave`], for signatures without parameters.
-    leave_results,
-    save [],
-    load [
-        "mov rsi, [rsp + {i3}]"
-        "mov rdi, [rsp + {i4}]"
-        "mov r8, [rsp + {i5}]"
-        "mov r9, [rsp + {i6}]"
-        "mov r10, [rsp + {i7}]"
-        "movups xmm0, [rsp + {vectors}]"
-        "movups xmm1, [rsp + {vectors} + {stride}]"
-        "movups xmm2, [rsp + {vectors} + 2 * {stride}]"
-        "movups xmm3, [rsp + {vectors} + 3 * {stride}]"
-        "movups xmm4, [rsp + {vectors} + 4 * {stride}]"
-        "movups xmm5, [rsp + {vectors} + 5 * {stride}]"
-        "movups xmm6, [rsp + {vectors} + 6 * {stride}]"
-        "movups xmm7, [rsp + {vectors} + 7 * {stride}]"
-    ],
-    target [
-        "xor ecx, ecx"
-        "call [rdi + {entry}]"
-    ],
-    operands {
-        i4 = const image::integer(4),
-        i5 = const image::integer(5),
-        i6 = const image::integer(6),
-        i7 = const image::integer(7),
-        entry = const HEADER.host_entry(),
-    }
+    leave_results of a host,
+    no integer parameters, no vector parameters, all integer results, all vector results
 }
 
 define_leave! {
     /// As [`leave_results`], for at most three results of each class.
-    leave_few_results,
-    save [],
-    load [
-        "movups xmm0, [rsp + {vectors}]"
-        "movups xmm1, [rsp + {vectors} + {stride}]"
-        "movups xmm2, [rsp + {vectors} + 2 * {stride}]"
-    ],
-    target [
-        "xor ecx, ecx"
-        "call [rdi + {entry}]"
-    ],
-    operands { entry = const HEADER.host_entry(), }
+    leave_few_results of a host,
+    no integer parameters, no vector parameters, few integer results, few vector results
 }
 
 define_leave! {
     /// As [`leave_few_results`], for integers alone.
-    leave_few_integer_results,
-    save [],
-    load [],
-    target [
-        "xor ecx, ecx"
-        "call [rdi + {entry}]"
-    ],
-    operands { entry = const HEADER.host_entry(), }
+    leave_few_integer_results of a host,
+    no integer parameters, no vector parameters, few integer results, no vector results
+}
+
+define_leave! {
+    /// What a slot holds before its function has code: calls the first word of
+    /// the builtin table with the address of the slot.
+    pub leave_slot of a slot,
+    all integer parameters, all vector parameters, all integer results, all vector results
+}
+
+define_leave! {
+    /// As [`leave_slot`], for functions without floats and vectors among
+    /// parameters and results.
+    pub leave_slot_integers of a slot,
+    all integer parameters, no vector parameters, all integer results, no vector results
 }
 
 /// The *leave* stub for a host function whose parameters and results take so
@@ -649,53 +527,6 @@ pub unsafe extern "sysv64" fn leave_direct() {
         pending = const STORE.pending(),
         unwind = sym unwind,
     )
-}
-
-define_leave_with_vectors! {
-    /// What a slot holds before its function has code: calls the first word of
-    /// the builtin table with the address of the slot.
-    pub leave_slot,
-    target [
-        "mov rcx, r10"
-        "mov rax, [rdi + {builtins}]"
-        "call [rax + {entry}]"
-    ],
-    operands {
-        builtins = const HEADER.builtins(),
-        entry = const slot_entry_offset(),
-    }
-}
-
-define_leave! {
-    /// As [`leave_slot`], for functions without floats and vectors among
-    /// parameters and results.
-    pub leave_slot_integers,
-    save [
-        "mov [rsp + {i0}], rdx"
-        "mov [rsp + {i1}], rcx"
-        "mov [rsp + {i2}], r8"
-        "mov [rsp + {i3}], r9"
-    ],
-    load [
-        "mov rsi, [rsp + {i3}]"
-        "mov rdi, [rsp + {i4}]"
-        "mov r8, [rsp + {i5}]"
-        "mov r9, [rsp + {i6}]"
-        "mov r10, [rsp + {i7}]"
-    ],
-    target [
-        "mov rcx, r10"
-        "mov rax, [rdi + {builtins}]"
-        "call [rax + {entry}]"
-    ],
-    operands {
-        i4 = const image::integer(4),
-        i5 = const image::integer(5),
-        i6 = const image::integer(6),
-        i7 = const image::integer(7),
-        builtins = const HEADER.builtins(),
-        entry = const slot_entry_offset(),
-    }
 }
 
 /// Where the signal handler sends a guest that faulted. Runs on the guest's
