@@ -44,13 +44,37 @@ const _: () = {
     );
 };
 
-/// Defines an *enter* stub; `vectors` is empty or the instructions that load
-/// and store vector registers.
+/// The instructions that load (`ldp`) or store (`stp`) the vector registers from
+/// or to the image at `$base`: `all` of them, or `no` one.
+macro_rules! move_vectors {
+    (all $instruction:literal $base:literal) => {
+        concat!(
+            $instruction,
+            " q0, q1, [",
+            $base,
+            ", #{vectors}]\n",
+            $instruction,
+            " q2, q3, [",
+            $base,
+            ", #({vectors} + 2 * {stride})]\n",
+            $instruction,
+            " q4, q5, [",
+            $base,
+            ", #({vectors} + 4 * {stride})]\n",
+            $instruction,
+            " q6, q7, [",
+            $base,
+            ", #({vectors} + 6 * {stride})]\n",
+        )
+    };
+    (no $instruction:literal $base:literal) => {
+        ""
+    };
+}
+
+/// Defines an *enter* stub by whether it moves vector registers.
 macro_rules! define_enter {
-    (
-        $(#[$doc:meta])*
-        $name:ident, load [$($load:literal)*], store [$($store:literal)*], operands {$($operands:tt)*}
-    ) => {
+    ($(#[$doc:meta])* $name:ident, $vectors:ident vectors) => {
         $(#[$doc])*
         ///
         /// # Safety
@@ -65,6 +89,8 @@ macro_rules! define_enter {
             store_context: *mut u8,
         ) -> EnterStatus {
             naked_asm!(
+                // An operand that nothing uses would be an error.
+                "// {vectors} {stride}",
                 "hint #34",
                 "stp x29, x30, [sp, #-16]!",
                 "mov x29, sp",
@@ -88,7 +114,7 @@ macro_rules! define_enter {
                 "mov x9, x3",
                 "mov x3, x2",
                 "mov x2, x1",
-                $($load,)*
+                move_vectors!($vectors "ldp" "x9"),
                 "ldp x4, x5, [x9, #{i0}]",
                 "ldp x6, x7, [x9, #{i2}]",
                 "blr x16",
@@ -96,19 +122,20 @@ macro_rules! define_enter {
                 "stp x2, x3, [x9, #{i0}]",
                 "stp x4, x5, [x9, #{i2}]",
                 "stp x6, x7, [x9, #{i4}]",
-                $($store,)*
+                move_vectors!($vectors "stp" "x9"),
                 "mov w0, #0",
                 "b {finish}",
                 bytes = const ENTRY_FRAME_BYTES,
                 saved = const SAVED,
                 entry_sp = const STORE.entry_sp(),
                 exit_fp = const STORE.exit_fp(),
-                        frame_image = const std::mem::offset_of!(EntryFrame, image),
+                frame_image = const std::mem::offset_of!(EntryFrame, image),
                 i0 = const image::integer(0),
                 i2 = const image::integer(2),
                 i4 = const image::integer(4),
+                vectors = const image::vector(0),
+                stride = const image::vector(1) - image::vector(0),
                 finish = sym finish_enter,
-                $($operands)*
             )
         }
     };
@@ -117,29 +144,13 @@ macro_rules! define_enter {
 define_enter! {
     /// Calls guest code with parameters from an image, and stores the results
     /// there.
-    enter,
-    load [
-        "ldp q0, q1, [x9, #{vectors}]"
-        "ldp q2, q3, [x9, #({vectors} + 2 * {stride})]"
-        "ldp q4, q5, [x9, #({vectors} + 4 * {stride})]"
-        "ldp q6, q7, [x9, #({vectors} + 6 * {stride})]"
-    ],
-    store [
-        "stp q0, q1, [x9, #{vectors}]"
-        "stp q2, q3, [x9, #({vectors} + 2 * {stride})]"
-        "stp q4, q5, [x9, #({vectors} + 4 * {stride})]"
-        "stp q6, q7, [x9, #({vectors} + 6 * {stride})]"
-    ],
-    operands {
-        vectors = const image::vector(0),
-        stride = const image::vector(1) - image::vector(0),
-    }
+    enter, all vectors
 }
 
 define_enter! {
     /// As [`enter`], for signatures without floats and vectors: those registers
     /// are neither loaded nor stored.
-    enter_integers, load [], store [], operands {}
+    enter_integers, no vectors
 }
 
 /// The end of *enter*: restores what its frame keeps and returns w0. Jumped to
@@ -191,16 +202,21 @@ pub unsafe extern "C" fn unwind(store_context: *mut u8) -> ! {
     )
 }
 
-/// Defines a *leave* stub. `target` sets the fourth argument and calls the Rust
-/// function, whose other arguments are set.
+/// The instructions of a *leave* stub that call its Rust function, with the
+/// fourth argument: none for the entry of a `host` function, and the address of
+/// the slot for that of a `slot`.
+macro_rules! call_of {
+    (host) => {
+        "mov x3, #0\nldr x9, [x0, #{host_entry}]\nblr x9"
+    };
+    (slot) => {
+        "mov x3, x16\nldr x9, [x0, #{builtins}]\nldr x9, [x9, #{slot_entry}]\nblr x9"
+    };
+}
+
+/// Defines a *leave* stub by whom it calls and whether it moves vector registers.
 macro_rules! define_leave {
-    (
-        $(#[$doc:meta])*
-        $name:ident,
-        save [$($save:literal)*], load [$($load:literal)*],
-        target [$($target:literal)*],
-        operands {$($operands:tt)*}
-    ) => {
+    ($(#[$doc:meta])* $name:ident of a $target:ident, $vectors:ident vectors) => {
         $(#[$doc])*
         ///
         /// # Safety
@@ -209,6 +225,8 @@ macro_rules! define_leave {
         #[unsafe(naked)]
         pub unsafe extern "C" fn $name() {
             naked_asm!(
+                // An operand that nothing uses would be an error.
+                "// {host_entry} {builtins} {slot_entry}",
                 "hint #34",
                 "stp x29, x30, [sp, #-16]!",
                 "mov x29, sp",
@@ -217,16 +235,16 @@ macro_rules! define_leave {
                 "stp x6, x7, [sp, #{i2}]",
                 // Caller, callee.
                 "stp x3, x2, [sp, #{caller}]",
-                $($save,)*
+                move_vectors!($vectors "stp" "sp"),
                 "ldr x9, [x2, #{store}]",
                 "str x29, [x9, #{exit_fp}]",
                 "mov x0, x2",
                 "mov x1, x3",
                 "mov x2, sp",
-                $($target,)*
+                call_of!($target),
                 "cbnz w0, 2f",
                 // Return.
-                $($load,)*
+                move_vectors!($vectors "ldp" "sp"),
                 "ldp x2, x3, [sp, #{i0}]",
                 "ldp x4, x5, [sp, #{i2}]",
                 "ldp x6, x7, [sp, #{i4}]",
@@ -248,10 +266,7 @@ macro_rules! define_leave {
                 "ldr x3, [sp, #{caller}]",
                 "ldp x4, x5, [sp, #{i0}]",
                 "ldp x6, x7, [sp, #{i2}]",
-                "ldp q0, q1, [sp, #{vectors}]",
-                "ldp q2, q3, [sp, #({vectors} + 2 * {stride})]",
-                "ldp q4, q5, [sp, #({vectors} + 4 * {stride})]",
-                "ldp q6, q7, [sp, #({vectors} + 6 * {stride})]",
+                move_vectors!(all "ldp" "sp"),
                 "mov sp, x29",
                 "ldp x29, x30, [sp], #16",
                 "br x16",
@@ -260,7 +275,7 @@ macro_rules! define_leave {
                 callee = const std::mem::offset_of!(LeaveFrame, callee_context),
                 store = const HEADER.store_context(),
                 exit_fp = const STORE.exit_fp(),
-                        tail_code = const STORE.tail_code(),
+                tail_code = const STORE.tail_code(),
                 tail_context = const STORE.tail_context(),
                 tail_call = const LeaveStatus::TailCall as u32,
                 unwind = sym unwind,
@@ -269,57 +284,35 @@ macro_rules! define_leave {
                 i0 = const image::integer(0),
                 i2 = const image::integer(2),
                 i4 = const image::integer(4),
-                $($operands)*
+                host_entry = const HEADER.host_entry(),
+                builtins = const HEADER.builtins(),
+                slot_entry = const slot_entry_offset(),
             )
         }
     };
 }
 
-macro_rules! define_leave_with_vectors {
-    ($(#[$doc:meta])* $name:ident, target $target:tt, operands $operands:tt) => {
-        define_leave! {
-            $(#[$doc])*
-            $name,
-            save [
-                "stp q0, q1, [sp, #{vectors}]"
-                "stp q2, q3, [sp, #({vectors} + 2 * {stride})]"
-                "stp q4, q5, [sp, #({vectors} + 4 * {stride})]"
-                "stp q6, q7, [sp, #({vectors} + 6 * {stride})]"
-            ],
-            load [
-                "ldp q0, q1, [sp, #{vectors}]"
-                "ldp q2, q3, [sp, #({vectors} + 2 * {stride})]"
-                "ldp q4, q5, [sp, #({vectors} + 4 * {stride})]"
-                "ldp q6, q7, [sp, #({vectors} + 6 * {stride})]"
-            ],
-            target $target,
-            operands $operands
-        }
-    };
-}
-
-define_leave_with_vectors! {
+define_leave! {
     /// The entry of host functions.
-    leave,
-    target [
-        "mov x3, #0"
-        "ldr x9, [x0, #{entry}]"
-        "blr x9"
-    ],
-    operands { entry = const HEADER.host_entry(), }
+    leave of a host, all vectors
 }
 
 define_leave! {
     /// The entry of host functions without floats and vectors among parameters
     /// and results.
-    leave_integers,
-    save [], load [],
-    target [
-        "mov x3, #0"
-        "ldr x9, [x0, #{entry}]"
-        "blr x9"
-    ],
-    operands { entry = const HEADER.host_entry(), }
+    leave_integers of a host, no vectors
+}
+
+define_leave! {
+    /// What a slot holds before its function has code: calls the first word of
+    /// the builtin table with the address of the slot.
+    leave_slot of a slot, all vectors
+}
+
+define_leave! {
+    /// As [`leave_slot`], for functions without floats and vectors among
+    /// parameters and results.
+    leave_slot_integers of a slot, no vectors
 }
 
 /// The *leave* stub for a host function whose parameters and results take so
@@ -376,39 +369,6 @@ pub unsafe extern "C" fn leave_direct() {
         pending = const STORE.pending(),
         unwind = sym unwind,
     )
-}
-
-define_leave_with_vectors! {
-    /// What a slot holds before its function has code: calls the first word of
-    /// the builtin table with the address of the slot.
-    leave_slot,
-    target [
-        "mov x3, x16"
-        "ldr x9, [x0, #{builtins}]"
-        "ldr x9, [x9, #{entry}]"
-        "blr x9"
-    ],
-    operands {
-        builtins = const HEADER.builtins(),
-        entry = const slot_entry_offset(),
-    }
-}
-
-define_leave! {
-    /// As [`leave_slot`], for functions without floats and vectors among
-    /// parameters and results.
-    leave_slot_integers,
-    save [], load [],
-    target [
-        "mov x3, x16"
-        "ldr x9, [x0, #{builtins}]"
-        "ldr x9, [x9, #{entry}]"
-        "blr x9"
-    ],
-    operands {
-        builtins = const HEADER.builtins(),
-        entry = const slot_entry_offset(),
-    }
 }
 
 /// Where the signal handler sends a guest that faulted. Runs on the guest's
