@@ -5,7 +5,9 @@ use tepui_abi::convention::Representation;
 use tepui_abi::layout::ImportedFunctionLayout;
 use tepui_module::{CallKind, FuncIndex, HeapType, TableIndex, TypeIndex, TypeLookup};
 
-use super::{Kind, Last, SLOT, Step, Translator, area_of, bytes_of, is_wide};
+use super::emit::Last;
+use super::stack::Kind;
+use super::{SLOT, Step, Translator, area_of, bytes_of, is_wide};
 use crate::code::Place;
 use crate::dispatch::Handler;
 use crate::handlers::call::{self as op, check};

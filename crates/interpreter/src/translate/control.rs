@@ -8,8 +8,10 @@ use alloc::vec::Vec;
 use tepui_abi::convention::Representation;
 use tepui_module::ValType;
 
+use super::emit::giving;
 use super::skip::Nesting;
-use super::{Entry, Kind, SLOT, Step, Stop, Translator, bytes_of, giving, is_wide};
+use super::stack::{Entry, Kind};
+use super::{SLOT, Step, Stop, Translator, bytes_of, is_wide};
 use crate::dispatch::{HANDLER_WORDS, Handler};
 use crate::handlers::control as op;
 use crate::state::HEADER_BYTES;

@@ -7,8 +7,11 @@
 //! were written, and the second appends its own. Which pairs there are was chosen
 //! by what programs do: see `docs/rationale.md`.
 
+use super::emit::{Giving, Last, giving};
 use super::memory::{LoadForms, StoreForms};
-use super::{Entry, Giving, Kind, Last, Operand, Sources, Step, Translator, giving};
+use super::operators::{Operand, Sources};
+use super::stack::{Entry, Kind};
+use super::{Step, Translator};
 use crate::dispatch::{HANDLER_WORDS, Handler};
 use crate::handlers::memory::{Guarded, Load, Store};
 use crate::handlers::{control, memory, number};

@@ -6,8 +6,11 @@ use tepui_abi::layout::ImportedFunctionLayout;
 use tepui_module::{ConstOp, FuncIndex, GlobalIndex, MemoryIndex, TableIndex};
 use wasmparser::{MemArg, MemArgTarget};
 
+use super::emit::{FUSED, Giving, ONE_FORM, fused, giving};
 use super::fuse::{self, Shape, StoreFused};
-use super::{At, FUSED, Giving, Kind, ONE_FORM, Operand, Step, Stop, Translator, fused, giving};
+use super::operators::{At, Operand};
+use super::stack::Kind;
+use super::{Step, Stop, Translator};
 use crate::code::Place;
 use crate::dispatch::Handler;
 use crate::faults::HAS_GUARDS;
