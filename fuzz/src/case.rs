@@ -101,17 +101,26 @@ impl Case {
     }
 }
 
-/// The reference first, then each tier at least once, and tiers mixed.
+/// The reference first, then each tier at least once, functions that change their
+/// tier, and tiers mixed.
 fn variants(numbers: &mut Numbers) -> Vec<Variant> {
     let mut variants = vec![Variant::REFERENCE];
     let mixed = Strategy::Mixed {
         seed: numbers.below(6) as u64,
     };
-    for strategy in Strategy::AVAILABLE.iter().copied().chain([mixed]) {
-        let variant = Variant::of(numbers, strategy);
+    let available = Strategy::AVAILABLE;
+    let mut add = |variant| {
         if !variants.contains(&variant) {
             variants.push(variant);
         }
+    };
+    for strategy in available {
+        add(Variant::of(numbers, *strategy));
     }
+    let both = [Strategy::Baseline, Strategy::Optimizing];
+    if both.iter().all(|strategy| available.contains(strategy)) {
+        add(Variant::changing(numbers));
+    }
+    add(Variant::of(numbers, mixed));
     variants
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use tepui::{Config, Engine, Features, Module, OptLevel, Result, Strategy};
+use tepui::{Config, Engine, Features, Module, OptLevel, Profiling, Result, Strategy, WhenHot};
 
 use crate::numbers::Numbers;
 
@@ -16,6 +16,42 @@ pub struct Settings {
     pub epochs: bool,
     /// Whether NaNs are made canonical.
     pub deterministic: bool,
+}
+
+/// How soon code that counts is left for better code: see [`Profiling`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Counting {
+    /// Entries of a function that are let pass.
+    pub calls: i32,
+    /// Rounds of a loop that are let pass.
+    pub rounds: i32,
+}
+
+impl Counting {
+    /// At once, soon, and such that only loops or only functions are left; few, so
+    /// that engines are used again.
+    pub const ALL: [Counting; 5] = [
+        Counting {
+            calls: 0,
+            rounds: 0,
+        },
+        Counting {
+            calls: 1,
+            rounds: 2,
+        },
+        Counting {
+            calls: 7,
+            rounds: 4,
+        },
+        Counting {
+            calls: i32::MAX,
+            rounds: 1,
+        },
+        Counting {
+            calls: 2,
+            rounds: i32::MAX,
+        },
+    ];
 }
 
 /// What differs between the runs of a case.
@@ -33,6 +69,9 @@ pub struct Variant {
     pub opt_level: OptLevel,
     /// Whether the code goes through an image.
     pub image: bool,
+    /// Whether baseline code counts, and functions and loops that are hot change to
+    /// the optimizing tier while they run.
+    pub counting: Option<Counting>,
 }
 
 impl Variant {
@@ -44,6 +83,7 @@ impl Variant {
         spectre: true,
         opt_level: OptLevel::Speed,
         image: false,
+        counting: None,
     };
 
     /// A way in which `strategy` runs modules.
@@ -66,7 +106,30 @@ impl Variant {
                 OptLevel::Speed
             },
             image: compiled && numbers.chance(10),
+            counting: None,
         }
+    }
+
+    /// A way in which functions begin in the baseline tier, all or some of them, and
+    /// are changed to the optimizing one as they run.
+    pub fn changing(numbers: &mut Numbers) -> Variant {
+        let strategy = match numbers.below(10) {
+            0..=2 => Strategy::Mixed {
+                seed: numbers.below(3) as u64,
+            },
+            _ => Strategy::Baseline,
+        };
+        Variant {
+            opt_level: numbers.pick(&[OptLevel::None, OptLevel::Speed, OptLevel::Speed]),
+            counting: Some(numbers.pick(&Counting::ALL)),
+            ..Variant::of(numbers, strategy)
+        }
+    }
+
+    /// Whether some of the code is that of the optimizing compiler.
+    pub(crate) fn optimizes(&self) -> bool {
+        self.counting.is_some()
+            || matches!(self.strategy, Strategy::Optimizing | Strategy::Mixed { .. })
     }
 
     fn engine(&self, settings: Settings) -> Result<Engine> {
@@ -81,6 +144,13 @@ impl Variant {
             .opt_level(self.opt_level)
             .parallel_compilation(false)
             .max_wasm_stack(256 << 10);
+        if let Some(Counting { calls, rounds }) = self.counting {
+            config.profiling(Profiling {
+                calls,
+                rounds,
+                when_hot: WhenHot::Optimize,
+            });
+        }
         if !self.guarded {
             config.memory_reservation(0);
         }

@@ -359,10 +359,10 @@ fn called(
         .iter()
         .filter_map(|name| caller.get_export(name)?.into_func())
         .collect();
-    match numbers.below(100) {
+    match numbers.below(400) {
         0 => return Err(Trap::MemoryOutOfBounds.into()),
         1 => return Err(Error::msg("the host does not want to")),
-        2..=9 if !functions.is_empty() && caller.data().depth < DEPTH => {
+        2..=33 if !functions.is_empty() && caller.data().depth < DEPTH => {
             let func = numbers.pick(&functions);
             caller.data_mut().depth += 1;
             let result = enter(&mut caller, &mut numbers, &func, &functions);
@@ -374,7 +374,7 @@ fn called(
                 }
             }
         }
-        10..=16 if !others.is_empty() => {
+        34..=61 if !others.is_empty() => {
             let name = &others[numbers.below(others.len())];
             if let Some(item) = caller.get_export(name) {
                 let what = change(&mut caller, &mut numbers, &item, &functions);
@@ -382,8 +382,8 @@ fn called(
                 caller.data_mut().note(text);
             }
         }
-        17..=19 => caller.engine().increment_epoch(),
-        20 => {
+        62..=73 => caller.engine().increment_epoch(),
+        74..=77 => {
             if let Ok(fuel) = caller.get_fuel() {
                 caller.data_mut().note(format!("{fuel} left"));
                 caller.set_fuel(fuel.saturating_add(100))?;

@@ -11,6 +11,8 @@
 //!   affair; what happened before it is compared.
 //! - **Running out of fuel** is compared like every other trap, to the
 //!   instruction, because fuel is charged for the Wasm and not for the code.
+//! - **Functions that change their tier** while they run, counted and recorded as
+//!   they are, do what those do that stay.
 //! - **Bits of NaNs** are compared. Where the engines leave them as they come,
 //!   the module itself makes them canonical.
 //!
@@ -24,6 +26,7 @@ pub mod case;
 pub mod engines;
 pub mod generate;
 mod host;
+pub mod mistake;
 pub mod numbers;
 pub mod operators;
 pub mod oracle;
@@ -33,5 +36,6 @@ pub mod smith;
 pub mod suite;
 
 pub use case::{Case, Source};
-pub use engines::{Engines, Settings, Variant};
+pub use engines::{Counting, Engines, Settings, Variant};
+pub use mistake::{Mistake, Reach};
 pub use oracle::{Outcome, check, check_with};

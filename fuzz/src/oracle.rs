@@ -15,11 +15,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tepui::{Engine, Extern, Func, Global, Instance, Result, Store, Strategy, Val};
+use tepui::{Engine, Extern, Func, Global, Instance, Result, Store, Val};
 
 use crate::case::Case;
 use crate::engines::{Engines, Settings, Variant, load};
-use crate::generate::{FUEL, FUEL_EXPORT};
+use crate::generate::{FUEL, FUEL_EXPORT, SUM_EXPORT};
 use crate::host::{Host, digest, enter, import, outcome, show};
 use crate::numbers::Numbers;
 
@@ -40,6 +40,9 @@ pub struct Outcome {
 
 /// The most functions that are called.
 const FUNCTIONS: usize = 14;
+
+/// How often each function is called, each time with other values.
+const CALLS: usize = 5;
 
 /// The number of bytes of large memories that are compared, at each end.
 const MEMORY_COMPARED: usize = 1 << 20;
@@ -133,10 +136,6 @@ fn is_attributed_elsewhere(
     second: Option<&String>,
     variant: Variant,
 ) -> bool {
-    let optimized = matches!(
-        variant.strategy,
-        Strategy::Optimizing | Strategy::Mixed { .. }
-    );
     /// The event up to the offset, and behind it.
     fn parts(event: &str) -> Option<(&str, &str)> {
         let (before, offset) = event.split_once('@')?;
@@ -147,7 +146,7 @@ fn is_attributed_elsewhere(
     let (Some(first), Some(second)) = (first, second) else {
         return false;
     };
-    optimized && parts(first).is_some() && parts(first) == parts(second)
+    variant.optimizes() && parts(first).is_some() && parts(first) == parts(second)
 }
 
 /// Runs a module and says what happened.
@@ -174,8 +173,8 @@ fn execute(engine: &Engine, case: &Case, variant: Variant, bytes: &[u8]) -> Vec<
 /// Gives a guest a share of fuel and time that follows from chance.
 fn allow(store: &mut Store<Host>, settings: Settings, numbers: &mut Numbers) -> Result<()> {
     if settings.fuel {
-        let fuel = if numbers.chance(70) {
-            20_000
+        let fuel = if numbers.chance(85) {
+            40_000
         } else {
             numbers.below(400)
         };
@@ -220,12 +219,16 @@ fn run(
     }
     let host = store.data_mut();
     host.functions = functions.iter().map(|(name, _)| name.clone()).collect();
-    host.others = visible.iter().map(|(name, _)| name.clone()).collect();
+    host.others = visible
+        .iter()
+        .map(|(name, _)| name.clone())
+        .filter(|name| name != SUM_EXPORT)
+        .collect();
     let all: Vec<Func> = functions.iter().map(|(_, func)| *func).collect();
     // Modules with many functions have others called in other cases.
     let skipped = numbers.below(functions.len().saturating_sub(FUNCTIONS) + 1);
     for (name, func) in functions.iter().skip(skipped).take(FUNCTIONS) {
-        for _ in 0..3 {
+        for _ in 0..CALLS {
             allow(store, settings, numbers)?;
             if let Some(counter) = &counter {
                 let _ = counter.set(&mut *store, Val::I32(FUEL));

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tepui::{Config, Engine, Features, Module, OptLevel, Strategy};
 use tepui_fuzz::numbers::Numbers;
-use tepui_fuzz::{Case, Engines, Settings, Source, Variant, check};
+use tepui_fuzz::{Case, Counting, Engines, Settings, Source, Variant, check};
 
 /// Every tier with and without guards and hardening, and tiers mixed.
 fn variants() -> Vec<Variant> {
@@ -34,6 +34,16 @@ fn variants() -> Vec<Variant> {
                     }
                 }
             }
+        }
+    }
+    // And functions that change their tier while they run.
+    for counting in Counting::ALL {
+        for guarded in [true, false] {
+            variants.push(Variant {
+                guarded,
+                counting: Some(counting),
+                ..Variant::of(&mut Numbers::from_seed(0), Strategy::Baseline)
+            });
         }
     }
     variants

@@ -2,7 +2,7 @@
 //! hunt, with the same programs on each run.
 
 use tepui_fuzz::numbers::Numbers;
-use tepui_fuzz::{Case, Engines, Source, check, check_with, rewrite};
+use tepui_fuzz::{Case, Engines, Mistake, Source, check, check_with};
 
 /// Runs the cases of some numbers, and says how many functions ran to their end.
 fn cases(source: Source, first: u64, count: u64) -> usize {
@@ -50,9 +50,10 @@ fn mistakes_are_noticed() {
     let (mut tried, mut noticed) = (0, 0);
     for seed in 1..41 {
         let case = Case::of_source(seed, Source::Own).expect("a module can always be made");
-        let Some(wrong) = rewrite::mistake(&mut numbers, &case.bytes) else {
+        let Some(mistake) = Mistake::new(&mut numbers, &case.bytes) else {
             continue;
         };
+        let wrong = mistake.made(&case.bytes).expect("the module can be read");
         let last = case.variants.len() - 1;
         let outcome = check_with(&mut engines, &case, |variant| {
             if variant == last { &wrong } else { &case.bytes }
@@ -61,8 +62,5 @@ fn mistakes_are_noticed() {
         noticed += usize::from(outcome.difference.is_some());
     }
     // Most of the others are in code that is not run, as in any program.
-    assert!(
-        noticed * 10 > tried,
-        "{noticed} of {tried} mistakes noticed"
-    );
+    assert!(noticed * 5 > tried, "{noticed} of {tried} mistakes noticed");
 }

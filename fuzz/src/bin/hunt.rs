@@ -19,7 +19,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tepui_fuzz::numbers::Numbers;
-use tepui_fuzz::{Case, Engines, Outcome, Source, check, check_with, reduce, rewrite};
+use tepui_fuzz::{Case, Engines, Mistake, Outcome, Reach, Source, check, check_with, reduce};
 
 const USAGE: &str = "\
 usage: hunt [--time SECONDS] [--cases N] [--seed N] [--jobs N] [--out FOLDER]
@@ -459,14 +459,18 @@ fn kind_of(difference: &str) -> Vec<String> {
         .collect()
 }
 
-/// How many wrong operators are noticed, when one tier gets a module with one.
+/// How many wrong operators are noticed, when one tier gets a module with one; of all,
+/// of those that are executed, and of those that give something else then.
 fn sensitivity(options: &Options, count: u64) -> std::io::Result<bool> {
     std::panic::set_hook(Box::new(|_| {}));
     let mut engines = Engines::default();
     for source in Source::ALL {
-        let (mut tried, mut noticed) = (0, 0);
+        let (mut tried, mut executed, mut matter, mut noticed) = (0, 0, 0, 0);
         let mut numbers = Numbers::from_seed(options.seed);
         for seed in options.seed..options.seed + count {
+            if options.source.is_some_and(|only| only != source) {
+                break;
+            }
             let Some(case) = Case::of_source(seed, source) else {
                 continue;
             };
@@ -474,18 +478,31 @@ fn sensitivity(options: &Options, count: u64) -> std::io::Result<bool> {
             if check(&mut engines, &case).difference.is_some() {
                 continue;
             }
-            let Some(wrong) = rewrite::mistake(&mut numbers, &case.bytes) else {
+            let Some(mistake) = Mistake::new(&mut numbers, &case.bytes) else {
                 continue;
             };
-            numbers.draw();
-            tried += 1;
+            let (Some(wrong), Some(reach)) = (
+                mistake.made(&case.bytes),
+                mistake.reach(&mut engines, &case),
+            ) else {
+                continue;
+            };
             let last = case.variants.len() - 1;
             let outcome = check_with(&mut engines, &case, |variant| {
                 if variant == last { &wrong } else { &case.bytes }
             });
-            noticed += u64::from(outcome.difference.is_some());
+            let seen = outcome.difference.is_some();
+            tried += 1;
+            executed += u64::from(reach != Reach::Never);
+            matter += u64::from(reach == Reach::Matters);
+            noticed += u64::from(seen);
+            let (right, wrong) = (mistake.right.name, mistake.wrong.name);
+            println!("{source:?} {seed}: {wrong} for {right}: {reach:?}, noticed: {seen}");
         }
-        println!("{source:?}: {noticed} of {tried} wrong operators noticed");
+        println!(
+            "{source:?}: {tried} wrong operators, of which {executed} were executed, {matter} \
+             gave something else, {noticed} were noticed"
+        );
     }
     Ok(true)
 }

@@ -119,10 +119,11 @@ impl Body<'_> {
         }
         // Labels outside of the blocks that take the same along are targets too.
         let all = self.labels.len();
+        let endless = !self.plan.purpose.bounded && self.numbers.chance(15);
         let fits: Vec<u32> = (0..all as u32)
             .filter(|depth| {
                 let label = &self.labels[all - 1 - *depth as usize];
-                label.types == types && (!label.is_loop || !self.plan.purpose.bounded)
+                label.types == types && (!label.is_loop || endless)
             })
             .filter(|depth| (*depth as usize) < blocks || self.numbers.chance(5))
             .collect();

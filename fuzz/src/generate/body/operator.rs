@@ -1,6 +1,7 @@
 //! How is an operator applied? Its operands, the places it accesses (sometimes out of
 //! bounds, on purpose), and results that every tier agrees on.
 
+use super::super::FILLED;
 use super::Body;
 use crate::operators::{Immediates, Plain};
 use wasm_encoder::{Ieee32, Ieee64, Instruction, ValType};
@@ -8,7 +9,7 @@ use wasm_encoder::{Ieee32, Ieee64, Instruction, ValType};
 impl Body<'_> {
     /// True once in a while, in modules that take risks.
     pub(super) fn risky(&mut self) -> bool {
-        self.numbers.chance(self.plan.risk)
+        self.numbers.below(1000) < self.plan.risk
     }
 
     pub(super) fn memory_index(&self, memory: u32) -> ValType {
@@ -47,6 +48,23 @@ impl Body<'_> {
         self.small(ty, (length + 1).saturating_sub(bytes).max(1));
     }
 
+    /// A memory that has so many bytes.
+    pub(super) fn memory_with(&mut self, bytes: u64) -> Option<u32> {
+        let fits: Vec<u32> = (0..self.plan.memories.len() as u32)
+            .filter(|memory| self.plan.memories[*memory as usize].bytes >= bytes)
+            .collect();
+        (!fits.is_empty()).then(|| self.numbers.pick(&fits))
+    }
+
+    /// Whether an operator does not trap whatever it is applied to: there is a memory
+    /// for it.
+    pub(super) fn is_at_home(&mut self, operator: &Plain) -> bool {
+        match operator.align {
+            Some((_, most)) => self.memory_with(1 << most).is_some() || self.risky(),
+            None => true,
+        }
+    }
+
     /// The address of an access, and its immediates.
     pub(super) fn address(&mut self, operator: &Plain) -> Immediates {
         let mut immediates = Immediates::default();
@@ -57,11 +75,9 @@ impl Body<'_> {
             return immediates;
         };
         let width = 1_u64 << most;
-        let mut memory = self.numbers.below(self.plan.memories.len()) as u32;
-        if self.plan.memories[memory as usize].bytes < width {
-            // In the hope of one that is large enough.
-            memory = self.numbers.below(self.plan.memories.len()) as u32;
-        }
+        let memory = self
+            .memory_with(width)
+            .unwrap_or_else(|| self.numbers.below(self.plan.memories.len()) as u32);
         let index = self.memory_index(memory);
         let length = self.plan.memories[memory as usize].bytes;
         immediates.memory = memory;
@@ -101,8 +117,12 @@ impl Body<'_> {
                 self.emit(number(address));
             }
             _ => {
-                // Half of the memory by the address, the rest by the offset.
-                let mask = (1_u64 << (last / 2 + 1).ilog2()) - 1;
+                // Half of the memory by the address, the rest by the offset. Mostly
+                // where there is something, so that what is stored is loaded.
+                let mut mask = (1_u64 << (last / 2 + 1).ilog2()) - 1;
+                if self.numbers.chance(75) {
+                    mask = mask.min(FILLED / 2 - 1);
+                }
                 self.value(index);
                 self.emit(number(mask / step * step));
                 self.emit(if index == ValType::I32 {
@@ -149,7 +169,7 @@ impl Body<'_> {
 
     /// Changes the last operand to one for which the operator does not trap.
     pub(super) fn tame(&mut self, operator: &Plain) {
-        if self.numbers.chance(self.plan.risk * 3) {
+        if (0..3).any(|_| self.risky()) {
             return;
         }
         match operator.params.last() {

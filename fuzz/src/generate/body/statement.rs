@@ -51,7 +51,9 @@ impl Body<'_> {
                 let plan = self.plan;
                 if !plan.stores.is_empty() {
                     let operator = &plain()[self.numbers.pick(&plan.stores)];
-                    self.apply(operator);
+                    if self.is_at_home(operator) {
+                        self.apply(operator);
+                    }
                 }
             }
             44..=47 => {
@@ -68,7 +70,7 @@ impl Body<'_> {
             63..=67 => {
                 self.open_block(&[]);
                 self.some_statements(2);
-                self.value(ValType::I32);
+                self.condition();
                 self.emit(Instruction::BrIf(0));
                 self.some_statements(3);
                 self.close();
@@ -94,7 +96,7 @@ impl Body<'_> {
                     .collect();
                 self.open_block(&types);
                 self.values(&types);
-                self.value(ValType::I32);
+                self.condition();
                 self.emit(Instruction::BrIf(0));
                 self.close();
                 self.consume(&types);
@@ -133,16 +135,22 @@ impl Body<'_> {
 
     pub(super) fn counted_loop(&mut self) {
         let counter = self.local(ValType::I32);
+        // Rounds of loops in loops multiply.
+        let is_inner = self.labels.iter().any(|label| label.is_loop);
         if !self.plan.purpose.bounded && self.numbers.chance(10) {
             self.open.push(counter);
         }
         if self.numbers.chance(60) {
-            let count = self.numbers.within(1, 9) as i32;
+            let most = if is_inner { 3 } else { 9 };
+            let count = self.numbers.within(1, most) as i32;
             self.emit(Instruction::I32Const(count));
         } else {
             self.value(ValType::I32);
-            self.emit(Instruction::I32Const(7));
+            self.emit(Instruction::I32Const(if is_inner { 1 } else { 7 }));
             self.emit(Instruction::I32And);
+            // None at all would be very many.
+            self.emit(Instruction::I32Const(1));
+            self.emit(Instruction::I32Or);
         }
         self.emit(Instruction::LocalSet(counter));
         self.open_block(&[]);
@@ -178,7 +186,8 @@ impl Body<'_> {
     pub(super) fn bulk_memory(&mut self) {
         let count = self.plan.memories.len();
         let to = self.numbers.below(count) as u32;
-        let length = self.numbers.below(40) as u64;
+        let room = self.plan.memories[to as usize].bytes;
+        let length = (self.numbers.below(40) as u64).min(room);
         let number = |ty: ValType| match ty {
             ValType::I32 => Instruction::I32Const(length as i32),
             _ => Instruction::I64Const(length as i64),
@@ -191,7 +200,7 @@ impl Body<'_> {
                 self.emit(Instruction::MemoryFill(to));
             }
             1 => {
-                let from = self.numbers.below(count) as u32;
+                let from = self.memory_with(length).unwrap_or(to);
                 self.memory_place(to, length);
                 self.memory_place(from, length);
                 let narrow = self.memory_index(to) == ValType::I32
@@ -212,7 +221,7 @@ impl Body<'_> {
                     (None, bytes) => bytes.len() as u64,
                     _ => 0,
                 };
-                let length = self.numbers.below(has as usize + 1) as u64;
+                let length = self.numbers.below(has.min(room) as usize + 1) as u64;
                 self.memory_place(to, length);
                 self.small(ValType::I32, has - length + 1);
                 self.emit(Instruction::I32Const(length as i32));
@@ -309,7 +318,7 @@ impl Body<'_> {
     /// Leaves a block or the function, on a condition.
     pub(super) fn leave(&mut self) {
         self.value(ValType::I32);
-        if self.numbers.chance(93) {
+        if self.numbers.chance(98) {
             // Seldom true.
             let value = self.numbers.i32();
             self.emit(Instruction::I32Const(value));
@@ -338,10 +347,11 @@ impl Body<'_> {
             }
             2 => {
                 let all = self.labels.len();
+                let endless = !self.plan.purpose.bounded && self.numbers.chance(15);
                 let fits: Vec<u32> = (1..all as u32)
                     .filter(|depth| {
                         let label = &self.labels[all - 1 - *depth as usize];
-                        !label.is_loop || !self.plan.purpose.bounded
+                        !label.is_loop || endless
                     })
                     .collect();
                 let Some(_) = fits.first() else {

@@ -50,6 +50,9 @@ impl Body<'_> {
             18..=62 => {
                 let plan = self.plan;
                 let operator = &plain()[self.numbers.pick(&plan.operators[&ty])];
+                if !self.is_at_home(operator) {
+                    return self.leaf(ty);
+                }
                 self.apply(operator);
                 if operator.results.len() > 1 {
                     self.keep(&operator.results, 0);
@@ -106,7 +109,7 @@ impl Body<'_> {
     pub(super) fn select(&mut self, ty: ValType, with_type: bool) {
         self.value(ty);
         self.value(ty);
-        self.value(ValType::I32);
+        self.condition();
         self.emit(if with_type || matches!(ty, ValType::Ref(_)) {
             Instruction::TypedSelect(ty)
         } else {
@@ -114,12 +117,23 @@ impl Body<'_> {
         });
     }
 
+    /// A condition: of most values it is one bit that counts, so that either way is
+    /// taken.
+    pub(super) fn condition(&mut self) {
+        self.value(ValType::I32);
+        if self.numbers.chance(50) {
+            let bit = 1 << self.numbers.below(4);
+            self.emit(Instruction::I32Const(bit));
+            self.emit(Instruction::I32And);
+        }
+    }
+
     /// A block that is left by a branch with a value, or at its end.
     pub(super) fn branching_block(&mut self, ty: ValType) {
         self.open_block(&[ty]);
         self.some_statements(2);
         self.value(ty);
-        self.value(ValType::I32);
+        self.condition();
         self.emit(Instruction::BrIf(0));
         if self.numbers.chance(50) {
             self.emit(Instruction::Drop);
@@ -135,7 +149,7 @@ impl Body<'_> {
     }
 
     pub(super) fn conditional(&mut self, types: &[ValType]) {
-        self.value(ValType::I32);
+        self.condition();
         let ty = self.block_type(&[], types);
         self.emit(Instruction::If(ty));
         self.label(types, false);
@@ -234,7 +248,7 @@ impl Body<'_> {
                     .filter(|table| {
                         self.plan.tables[*table as usize].ty.element_type == reference
                             && (self.plan.tables[*table as usize].ty.minimum > 0
-                                || self.plan.risk > 5)
+                                || self.plan.risk > 20)
                     })
                     .collect();
                 if fits.is_empty() {
