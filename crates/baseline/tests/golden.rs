@@ -38,6 +38,10 @@ fn tunables(text: &str) -> Tunables {
             profile: true,
             ..GUARDED
         },
+        "probed" => Tunables {
+            stack_probes: true,
+            ..GUARDED
+        },
         other => panic!("unknown tunables {other:?}"),
     }
 }
