@@ -13,6 +13,9 @@
 ))]
 mod listing;
 mod memory;
+#[cfg(any(unix, windows))]
+mod paths;
+mod policy;
 #[cfg(unix)]
 mod unix;
 pub(crate) mod wait;

@@ -7,10 +7,12 @@
 //! leads nowhere. What changes a directory opens the parent so and names the
 //! last component alone.
 
-use super::file::{HostFile, check_mutable, metadata_of, timestamps};
+use super::file::{HostFile, metadata_from, metadata_of, timestamps};
+use crate::host::paths::{followed, without_slashes};
+use crate::host::policy::{Governed, Rights};
 use crate::services::{
     Access, Create, DirEntry, Directory, Durability, ErrorCode, FileType, Follow, Metadata,
-    OpenOptions, Opened, Result, SetTime, Timestamp,
+    OpenOptions, Opened, Result, SetTime,
 };
 use cap_primitives::fs::{self as cap, FollowSymlinks, OpenOptionsExt as _};
 use rustix::fs::{Mode, OFlags, openat};
@@ -52,17 +54,6 @@ impl HostDirectory {
             listing: Default::default(),
         }
     }
-
-    /// Another directory of this implementation that may be changed too.
-    fn peer<'a>(&self, other: &'a dyn Directory) -> Result<&'a HostDirectory> {
-        check_mutable(self.access)?;
-        let other = other
-            .as_any()
-            .downcast_ref::<HostDirectory>()
-            .ok_or(ErrorCode::CrossDevice)?;
-        check_mutable(other.access)?;
-        Ok(other)
-    }
 }
 
 fn follow(follow: Follow) -> FollowSymlinks {
@@ -72,38 +63,9 @@ fn follow(follow: Follow) -> FollowSymlinks {
     }
 }
 
-fn metadata_from(metadata: &cap::Metadata) -> Metadata {
-    use cap::{FileTypeExt as _, MetadataExt as _};
-    let file_type = metadata.file_type();
-    let time = |seconds, nanoseconds: i64| Timestamp {
-        seconds,
-        nanoseconds: nanoseconds.clamp(0, 999_999_999) as u32,
-    };
-    Metadata {
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        file_type: if file_type.is_file() {
-            FileType::Regular
-        } else if file_type.is_dir() {
-            FileType::Directory
-        } else if file_type.is_symlink() {
-            FileType::SymbolicLink
-        } else if file_type.is_char_device() {
-            FileType::CharacterDevice
-        } else if file_type.is_block_device() {
-            FileType::BlockDevice
-        } else if file_type.is_fifo() {
-            FileType::Fifo
-        } else if file_type.is_socket() {
-            FileType::Socket
-        } else {
-            FileType::Unknown
-        },
-        links: metadata.nlink(),
-        size: metadata.size(),
-        accessed: time(metadata.atime(), metadata.atime_nsec()),
-        modified: time(metadata.mtime(), metadata.mtime_nsec()),
-        changed: time(metadata.ctime(), metadata.ctime_nsec()),
+impl Governed for HostDirectory {
+    fn access(&self) -> Access {
+        self.access
     }
 }
 
@@ -113,9 +75,7 @@ impl Directory for HostDirectory {
     }
 
     fn open_at(&self, path: &str, options: &OpenOptions) -> Result<Opened> {
-        if options.write || options.truncate || options.create != Create::Never {
-            check_mutable(self.access)?;
-        }
+        self.access.check_open(options)?;
         // Without blocking, so that a named pipe does not hold the host up, and
         // never becoming the process's controlling terminal.
         let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -144,7 +104,7 @@ impl Directory for HostDirectory {
         if file.metadata()?.is_dir() {
             return Ok(Opened::Directory(Box::new(Self::new(file, self.access))));
         }
-        let file = HostFile::new(file, self.access, options.write)?;
+        let file = HostFile::new(file, Rights::new(self.access, options))?;
         Ok(Opened::File(Box::new(file)))
     }
 
@@ -153,18 +113,13 @@ impl Directory for HostDirectory {
     }
 
     fn metadata_at(&self, path: &str, links: Follow) -> Result<Metadata> {
-        // Paths that end so name a directory, and lead through a link there.
-        let links = if path.ends_with('/') || path.ends_with("/.") {
-            Follow::Yes
-        } else {
-            links
-        };
-        let metadata = cap::stat(&self.file, Path::new(path), follow(links))?;
+        let links = follow(followed(path, links));
+        let metadata = cap::stat(&self.file, Path::new(path), links)?;
         Ok(metadata_from(&metadata))
     }
 
     fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         Ok(rustix::fs::futimens(
             &self.file,
             &timestamps(accessed, modified)?,
@@ -183,7 +138,7 @@ impl Directory for HostDirectory {
         use rustix::io::Errno;
         use std::os::fd::AsRawFd;
 
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         let times = timestamps(accessed, modified)?;
         // A handle that needs no permission on the object, and does not wait
         // for the other end of a named pipe.
@@ -210,27 +165,13 @@ impl Directory for HostDirectory {
         accessed: SetTime,
         modified: SetTime,
     ) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         let time = |time| {
             use cap_primitives::time::SystemTime;
-            use std::time::{Duration, UNIX_EPOCH};
             Ok(match time {
                 SetTime::Keep => None,
                 SetTime::Now => Some(cap::SystemTimeSpec::SymbolicNow),
-                SetTime::To(time) => {
-                    let whole = Duration::from_secs(time.seconds.unsigned_abs());
-                    let seconds = if time.seconds < 0 {
-                        UNIX_EPOCH.checked_sub(whole)
-                    } else {
-                        UNIX_EPOCH.checked_add(whole)
-                    };
-                    let time = seconds
-                        .and_then(|at| {
-                            at.checked_add(Duration::from_nanos(time.nanoseconds.into()))
-                        })
-                        .ok_or(ErrorCode::Invalid)?;
-                    Some(SystemTime::from_std(time).into())
-                }
+                SetTime::To(time) => Some(SystemTime::from_std(time.try_into()?).into()),
             })
         };
         let (path, accessed, modified) = (Path::new(path), time(accessed)?, time(modified)?);
@@ -241,7 +182,7 @@ impl Directory for HostDirectory {
     }
 
     fn create_directory_at(&self, path: &str) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         Ok(cap::create_dir(
             &self.file,
             Path::new(path),
@@ -250,18 +191,15 @@ impl Directory for HostDirectory {
     }
 
     fn remove_directory_at(&self, path: &str) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         // A slash at the end is fine: it is a directory that is removed. (Of a
         // link to one it is not, with the slash or without.)
-        let path = match path.trim_end_matches('/') {
-            "" => path,
-            name => name,
-        };
-        Ok(cap::remove_dir(&self.file, Path::new(path))?)
+        let path = Path::new(without_slashes(path));
+        Ok(cap::remove_dir(&self.file, path)?)
     }
 
     fn unlink_file_at(&self, path: &str) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         let result = cap::remove_file(&self.file, Path::new(path)).map_err(ErrorCode::from);
         // POSIX lets systems call a directory "not permitted" here.
         if result == Err(ErrorCode::NotPermitted)
@@ -278,7 +216,7 @@ impl Directory for HostDirectory {
     }
 
     fn symlink_at(&self, target: &str, path: &str) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         Ok(cap::symlink(
             Path::new(target),
             &self.file,

@@ -1,15 +1,16 @@
 //! Open files of the system.
 
+use crate::host::policy::{Rights, end_of};
 use crate::services::{
-    Access, Advice, ErrorCode, File, FileType, Interest, Metadata, PollState, Readiness, Result,
-    SetTime, Timestamp,
+    Advice, ErrorCode, File, FileType, Interest, Metadata, PollState, Readiness, Result, SetTime,
+    Timestamp,
 };
+use cap_primitives::fs::{self as cap, FileTypeExt as _, MetadataExt as _};
 use rustix::fs::{Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::time::Timespec;
 use std::fs;
 use std::io::{IoSlice, IsTerminal};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::task::Waker;
 
 /// A file of the operating system.
@@ -17,79 +18,59 @@ use std::task::Waker;
 pub struct HostFile {
     file: fs::File,
     seekable: bool,
-    access: Access,
-    writable: bool,
+    rights: Rights,
 }
 
 impl HostFile {
-    /// `file` was opened without blocking, for writing if `writable`.
-    pub(super) fn new(file: fs::File, access: Access, writable: bool) -> Result<Self> {
-        let file_type = file.metadata()?.file_type();
+    /// `file` was opened without blocking, and with these rights.
+    pub(super) fn new(file: fs::File, rights: Rights) -> Result<Self> {
+        let file_type = metadata_of(&file)?.file_type;
         Ok(HostFile {
-            seekable: file_type.is_file() || file_type.is_block_device(),
+            seekable: matches!(file_type, FileType::Regular | FileType::BlockDevice),
             file,
-            access,
-            writable,
+            rights,
         })
     }
-
-    /// Whether content may be changed.
-    fn check_writable(&self) -> Result<()> {
-        check_mutable(self.access)?;
-        if self.writable {
-            Ok(())
-        } else {
-            Err(ErrorCode::BadDescriptor)
-        }
-    }
 }
 
-pub(super) fn check_mutable(access: Access) -> Result<()> {
-    match access {
-        Access::ReadOnly => Err(ErrorCode::ReadOnly),
-        Access::ReadWrite => Ok(()),
-    }
+/// What is known about an open file or folder.
+pub(super) fn metadata_of(file: &fs::File) -> Result<Metadata> {
+    Ok(metadata_from(&cap::Metadata::from_file(file)?))
 }
 
-fn file_type(of: fs::FileType) -> FileType {
-    if of.is_file() {
-        FileType::Regular
-    } else if of.is_dir() {
-        FileType::Directory
-    } else if of.is_symlink() {
-        FileType::SymbolicLink
-    } else if of.is_char_device() {
-        FileType::CharacterDevice
-    } else if of.is_block_device() {
-        FileType::BlockDevice
-    } else if of.is_fifo() {
-        FileType::Fifo
-    } else if of.is_socket() {
-        FileType::Socket
-    } else {
-        FileType::Unknown
-    }
-}
-
-fn timestamp(seconds: i64, nanoseconds: i64) -> Timestamp {
-    Timestamp {
+/// What the system says about an object as the services have it.
+pub(super) fn metadata_from(metadata: &cap::Metadata) -> Metadata {
+    let file_type = metadata.file_type();
+    let time = |seconds, nanoseconds: i64| Timestamp {
         seconds,
         nanoseconds: nanoseconds.clamp(0, 999_999_999) as u32,
-    }
-}
-
-pub(super) fn metadata_of(file: &fs::File) -> Result<Metadata> {
-    let metadata = file.metadata()?;
-    Ok(Metadata {
+    };
+    Metadata {
         device: metadata.dev(),
         inode: metadata.ino(),
-        file_type: file_type(metadata.file_type()),
+        file_type: if file_type.is_file() {
+            FileType::Regular
+        } else if file_type.is_dir() {
+            FileType::Directory
+        } else if file_type.is_symlink() {
+            FileType::SymbolicLink
+        } else if file_type.is_char_device() {
+            FileType::CharacterDevice
+        } else if file_type.is_block_device() {
+            FileType::BlockDevice
+        } else if file_type.is_fifo() {
+            FileType::Fifo
+        } else if file_type.is_socket() {
+            FileType::Socket
+        } else {
+            FileType::Unknown
+        },
         links: metadata.nlink(),
         size: metadata.size(),
-        accessed: timestamp(metadata.atime(), metadata.atime_nsec()),
-        modified: timestamp(metadata.mtime(), metadata.mtime_nsec()),
-        changed: timestamp(metadata.ctime(), metadata.ctime_nsec()),
-    })
+        accessed: time(metadata.atime(), metadata.atime_nsec()),
+        modified: time(metadata.mtime(), metadata.mtime_nsec()),
+        changed: time(metadata.ctime(), metadata.ctime_nsec()),
+    }
 }
 
 /// The system's form of the two times.
@@ -121,14 +102,6 @@ pub(super) fn timestamps(accessed: SetTime, modified: SetTime) -> Result<Timesta
     })
 }
 
-/// The range that the system's signed offsets can express.
-fn check_range(offset: u64, length: u64) -> Result<()> {
-    match offset.checked_add(length) {
-        Some(end) if end <= i64::MAX as u64 => Ok(()),
-        _ => Err(ErrorCode::FileTooLarge),
-    }
-}
-
 impl File for HostFile {
     fn is_seekable(&self) -> bool {
         self.seekable
@@ -139,17 +112,13 @@ impl File for HostFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        if offset > i64::MAX as u64 {
-            return Err(ErrorCode::Invalid);
-        }
+        end_of(offset, 0).ok_or(ErrorCode::Invalid)?;
         Ok(rustix::io::pread(&self.file, buffer, offset)?)
     }
 
     fn write_at(&self, data: &[IoSlice<'_>], offset: u64) -> Result<usize> {
-        self.check_writable()?;
-        if offset > i64::MAX as u64 {
-            return Err(ErrorCode::FileTooLarge);
-        }
+        self.rights.check_writable()?;
+        end_of(offset, 0).ok_or(ErrorCode::FileTooLarge)?;
         Ok(match data {
             [one] => rustix::io::pwrite(&self.file, one, offset)?,
             #[cfg(not(target_vendor = "apple"))]
@@ -163,7 +132,7 @@ impl File for HostFile {
     }
 
     fn append(&self, data: &[IoSlice<'_>]) -> Result<usize> {
-        self.check_writable()?;
+        self.rights.check_writable()?;
         #[cfg(target_os = "linux")]
         {
             use rustix::io::{Errno, ReadWriteFlags, pwritev2};
@@ -192,7 +161,7 @@ impl File for HostFile {
     }
 
     fn write(&self, data: &[IoSlice<'_>]) -> Result<usize> {
-        self.check_writable()?;
+        self.rights.check_writable()?;
         Ok(rustix::io::writev(&self.file, data)?)
     }
 
@@ -201,16 +170,12 @@ impl File for HostFile {
     }
 
     fn set_size(&self, size: u64) -> Result<()> {
-        check_mutable(self.access)?;
-        if !self.writable {
-            return Err(ErrorCode::Invalid);
-        }
-        check_range(size, 0)?;
+        self.rights.check_set_size(size)?;
         Ok(rustix::fs::ftruncate(&self.file, size)?)
     }
 
     fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()> {
-        check_mutable(self.access)?;
+        self.rights.check_mutable()?;
         Ok(rustix::fs::futimens(
             &self.file,
             &timestamps(accessed, modified)?,
@@ -218,11 +183,7 @@ impl File for HostFile {
     }
 
     fn allocate(&self, offset: u64, length: u64) -> Result<()> {
-        self.check_writable()?;
-        if length == 0 {
-            return Err(ErrorCode::Invalid);
-        }
-        check_range(offset, length)?;
+        self.rights.check_allocate(offset, length)?;
         #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
         {
             use rustix::fs::{FallocateFlags, fallocate};
@@ -241,7 +202,7 @@ impl File for HostFile {
         if !self.seekable {
             return Err(ErrorCode::SeekPipe);
         }
-        check_range(offset, length).map_err(|_| ErrorCode::Invalid)?;
+        end_of(offset, length).ok_or(ErrorCode::Invalid)?;
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
             use rustix::fs::{Advice as Host, fadvise};

@@ -1,8 +1,9 @@
 //! Folders that the process was given by the runtime outside, which keeps
 //! everything beneath them.
 
-use super::file::{HostFile, check_mutable};
+use super::file::HostFile;
 use super::raw;
+use crate::host::policy::{Governed, Rights};
 use crate::preview1::types::{fdflags, lookupflags, oflags, rights};
 use crate::services::{
     Access, Create, DirEntry, Directory, Durability, ErrorCode, FileType, Follow, Metadata,
@@ -46,23 +47,18 @@ impl HostDirectory {
             access,
         })
     }
-
-    /// Another directory of this implementation that may be changed too.
-    fn peer<'a>(&self, other: &'a dyn Directory) -> Result<&'a HostDirectory> {
-        check_mutable(self.access)?;
-        let other = other
-            .as_any()
-            .downcast_ref::<HostDirectory>()
-            .ok_or(ErrorCode::CrossDevice)?;
-        check_mutable(other.access)?;
-        Ok(other)
-    }
 }
 
 fn lookup(follow: Follow) -> u32 {
     match follow {
         Follow::No => 0,
         Follow::Yes => lookupflags::SYMLINK_FOLLOW,
+    }
+}
+
+impl Governed for HostDirectory {
+    fn access(&self) -> Access {
+        self.access
     }
 }
 
@@ -79,9 +75,7 @@ impl Directory for HostDirectory {
             | rights::FD_FILESTAT_SET_SIZE;
         /// Rights to read what is open.
         const READ: u64 = rights::FD_READ | rights::FD_READDIR;
-        if options.write || options.truncate || options.create != Create::Never {
-            check_mutable(self.access)?;
-        }
+        self.access.check_open(options)?;
         let mut wanted = rights::ALL & !(READ | WRITE);
         if options.read || !options.write {
             wanted |= READ;
@@ -121,7 +115,8 @@ impl Directory for HostDirectory {
                 access: self.access,
             })));
         }
-        let file = HostFile::new(fd, file_type, self.access, options.write);
+        let rights = Rights::new(self.access, options);
+        let file = HostFile::new(fd, file_type, rights);
         Ok(Opened::File(Box::new(file)))
     }
 
@@ -134,7 +129,7 @@ impl Directory for HostDirectory {
     }
 
     fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         raw::set_own_times(self.fd.as_fd(), accessed, modified)
     }
 
@@ -145,22 +140,22 @@ impl Directory for HostDirectory {
         accessed: SetTime,
         modified: SetTime,
     ) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         raw::set_times_at(self.fd.as_fd(), path, lookup(follow), accessed, modified)
     }
 
     fn create_directory_at(&self, path: &str) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         raw::create_directory(self.fd.as_fd(), path)
     }
 
     fn remove_directory_at(&self, path: &str) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         raw::remove_directory(self.fd.as_fd(), path)
     }
 
     fn unlink_file_at(&self, path: &str) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         raw::unlink(self.fd.as_fd(), path)
     }
 
@@ -180,7 +175,7 @@ impl Directory for HostDirectory {
     }
 
     fn symlink_at(&self, target: &str, path: &str) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         if target.starts_with('/') {
             return Err(ErrorCode::NotPermitted);
         }

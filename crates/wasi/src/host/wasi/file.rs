@@ -2,10 +2,10 @@
 
 use super::raw;
 use super::wake::is_ready;
+use crate::host::policy::Rights;
 use crate::preview1::types::fdflags;
 use crate::services::{
-    Access, Advice, ErrorCode, File, FileType, Interest, Metadata, PollState, Readiness, Result,
-    SetTime,
+    Advice, ErrorCode, File, FileType, Interest, Metadata, PollState, Readiness, Result, SetTime,
 };
 use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,36 +16,17 @@ use std::task::Waker;
 pub struct HostFile {
     fd: OwnedFd,
     seekable: bool,
-    access: Access,
-    writable: bool,
+    rights: Rights,
 }
 
 impl HostFile {
-    /// `fd` is of this type, and was opened for writing if `writable`.
-    pub(super) fn new(fd: OwnedFd, file_type: FileType, access: Access, writable: bool) -> Self {
+    /// `fd` is of this type, and was opened with these rights.
+    pub(super) fn new(fd: OwnedFd, file_type: FileType, rights: Rights) -> Self {
         HostFile {
             fd,
             seekable: matches!(file_type, FileType::Regular | FileType::BlockDevice),
-            access,
-            writable,
+            rights,
         }
-    }
-
-    /// Whether content may be changed.
-    fn check_writable(&self) -> Result<()> {
-        check_mutable(self.access)?;
-        if self.writable {
-            Ok(())
-        } else {
-            Err(ErrorCode::BadDescriptor)
-        }
-    }
-}
-
-pub(super) fn check_mutable(access: Access) -> Result<()> {
-    match access {
-        Access::ReadOnly => Err(ErrorCode::ReadOnly),
-        Access::ReadWrite => Ok(()),
     }
 }
 
@@ -59,12 +40,12 @@ impl File for HostFile {
     }
 
     fn write_at(&self, data: &[IoSlice<'_>], offset: u64) -> Result<usize> {
-        self.check_writable()?;
+        self.rights.check_writable()?;
         raw::write_at(self.fd.as_fd(), data, offset)
     }
 
     fn append(&self, data: &[IoSlice<'_>]) -> Result<usize> {
-        self.check_writable()?;
+        self.rights.check_writable()?;
         // The open file is this guest's alone, and the guest is not running, so
         // nobody else sees the flag.
         let flags = raw::status(self.fd.as_fd())?.flags;
@@ -82,7 +63,7 @@ impl File for HostFile {
     }
 
     fn write(&self, data: &[IoSlice<'_>]) -> Result<usize> {
-        self.check_writable()?;
+        self.rights.check_writable()?;
         raw::write(self.fd.as_fd(), data)
     }
 
@@ -91,20 +72,17 @@ impl File for HostFile {
     }
 
     fn set_size(&self, size: u64) -> Result<()> {
-        check_mutable(self.access)?;
-        if !self.writable {
-            return Err(ErrorCode::Invalid);
-        }
+        self.rights.check_set_size(size)?;
         raw::set_size(self.fd.as_fd(), size)
     }
 
     fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()> {
-        check_mutable(self.access)?;
+        self.rights.check_mutable()?;
         raw::set_own_times(self.fd.as_fd(), accessed, modified)
     }
 
     fn allocate(&self, offset: u64, length: u64) -> Result<()> {
-        self.check_writable()?;
+        self.rights.check_allocate(offset, length)?;
         raw::allocate(self.fd.as_fd(), offset, length)
     }
 

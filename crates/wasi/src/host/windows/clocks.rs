@@ -2,7 +2,7 @@
 
 use crate::services::{Clock, Clocks, ErrorCode, Random, Result, Timestamp};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 use windows_sys::Win32::Foundation::FILETIME;
 use windows_sys::Win32::Security::Cryptography::{
     BCRYPT_USE_SYSTEM_PREFERRED_RNG, BCryptGenRandom,
@@ -21,47 +21,6 @@ const TICK: Duration = Duration::from_nanos(15_625_000);
 /// that the process asked.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HostClocks;
-
-fn timestamp(time: Duration) -> Timestamp {
-    Timestamp {
-        seconds: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
-        nanoseconds: time.subsec_nanos(),
-    }
-}
-
-/// The time of the standard library, which may be before 1970.
-pub(super) fn from_system(time: SystemTime) -> Timestamp {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => timestamp(after),
-        Err(before) => {
-            let before = timestamp(before.duration());
-            match before.nanoseconds {
-                0 => Timestamp {
-                    seconds: -before.seconds,
-                    nanoseconds: 0,
-                },
-                nanoseconds => Timestamp {
-                    seconds: -before.seconds - 1,
-                    nanoseconds: 1_000_000_000 - nanoseconds,
-                },
-            }
-        }
-    }
-}
-
-/// The time as the standard library has it; `None` for one that cannot be.
-pub(super) fn to_system(time: Timestamp) -> Option<SystemTime> {
-    if time.nanoseconds >= 1_000_000_000 {
-        return None;
-    }
-    let whole = Duration::from_secs(time.seconds.unsigned_abs());
-    let seconds = if time.seconds < 0 {
-        UNIX_EPOCH.checked_sub(whole)
-    } else {
-        UNIX_EPOCH.checked_add(whole)
-    };
-    seconds?.checked_add(Duration::from_nanos(time.nanoseconds.into()))
-}
 
 /// Reads processor times by a function of the system.
 fn processor_time(
@@ -85,8 +44,14 @@ impl Clocks for HostClocks {
     fn now(&self, clock: Clock) -> Result<Timestamp> {
         static START: OnceLock<Instant> = OnceLock::new();
         match clock {
-            Clock::Wall => Ok(from_system(SystemTime::now())),
-            Clock::Monotonic => Ok(timestamp(START.get_or_init(Instant::now).elapsed())),
+            Clock::Wall => Ok(SystemTime::now().into()),
+            Clock::Monotonic => {
+                let since = START.get_or_init(Instant::now).elapsed();
+                Ok(Timestamp {
+                    seconds: since.as_secs() as i64,
+                    nanoseconds: since.subsec_nanos(),
+                })
+            }
             // SAFETY: both write to variables of ours.
             Clock::ProcessCpu => processor_time(|created, ended, kernel, user| unsafe {
                 GetProcessTimes(GetCurrentProcess(), created, ended, kernel, user)
@@ -147,24 +112,6 @@ mod tests {
             assert!(HostClocks.now(clock).unwrap() >= before, "{clock:?}");
         }
         assert!(HostClocks.now(Clock::Wall).unwrap().seconds > 1_600_000_000);
-    }
-
-    #[test]
-    fn times_go_there_and_back() {
-        for (seconds, nanoseconds) in [(0, 0), (1, 200), (-1, 500), (-7, 0), (1 << 32, 100)] {
-            let time = Timestamp {
-                seconds,
-                nanoseconds,
-            };
-            assert_eq!(from_system(to_system(time).unwrap()), time);
-        }
-        for (seconds, nanoseconds) in [(i64::MAX, 0), (i64::MIN, 0), (0, 1_000_000_000)] {
-            let time = Timestamp {
-                seconds,
-                nanoseconds,
-            };
-            assert_eq!(to_system(time), None, "{time:?}");
-        }
     }
 
     #[test]

@@ -7,9 +7,11 @@
 //! share the right to delete: neither it nor a folder above can be renamed or
 //! replaced meanwhile.
 
-use super::file::{HostFile, check_mutable, metadata_of, set_times_of};
+use super::file::{HostFile, metadata_of, set_times_of};
 use super::names::checked;
 use crate::host::listing::Listing;
+use crate::host::paths::{followed, names_directory, without_slashes};
+use crate::host::policy::{Governed, Rights, may_change};
 use crate::services::{
     Access, Create, DirEntry, Directory, Durability, ErrorCode, FileType, Follow, Metadata,
     OpenOptions, Opened, Result, SetTime,
@@ -56,17 +58,6 @@ impl HostDirectory {
         }
     }
 
-    /// Another directory of this implementation that may be changed too.
-    fn peer<'a>(&self, other: &'a dyn Directory) -> Result<&'a HostDirectory> {
-        check_mutable(self.access)?;
-        let other = other
-            .as_any()
-            .downcast_ref::<HostDirectory>()
-            .ok_or(ErrorCode::CrossDevice)?;
-        check_mutable(other.access)?;
-        Ok(other)
-    }
-
     /// Opens what `path` names to ask about it, a link itself unless it is followed.
     fn open_to_ask(&self, path: &Path, follow: Follow) -> io::Result<fs::File> {
         let mut open = cap::OpenOptions::new();
@@ -88,9 +79,10 @@ fn symlinks(follow: Follow) -> FollowSymlinks {
     }
 }
 
-/// Whether a path names a directory by its end, and so leads through a link there.
-fn names_directory(path: &str) -> bool {
-    path.ends_with('/') || path.ends_with("/.")
+impl Governed for HostDirectory {
+    fn access(&self) -> Access {
+        self.access
+    }
 }
 
 impl Directory for HostDirectory {
@@ -100,14 +92,12 @@ impl Directory for HostDirectory {
 
     fn open_at(&self, path: &str, options: &OpenOptions) -> Result<Opened> {
         let name = checked(path)?;
-        if options.write || options.truncate || options.create != Create::Never {
-            check_mutable(self.access)?;
-        }
+        self.access.check_open(options)?;
         if options.directory && options.create != Create::Never {
             return Err(ErrorCode::Invalid);
         }
         // The system makes and cuts files only for who may write them.
-        let write = options.write || options.truncate || options.create != Create::Never;
+        let write = may_change(options);
         let mut flags = FILE_FLAG_BACKUP_SEMANTICS;
         if options.durability != Durability::Lazy {
             flags |= FILE_FLAG_WRITE_THROUGH;
@@ -138,7 +128,7 @@ impl Directory for HostDirectory {
             if options.directory || names_directory(path) {
                 return Err(ErrorCode::NotDirectory);
             }
-            let file = HostFile::new(file, self.access, options.write);
+            let file = HostFile::new(file, Rights::new(self.access, options));
             return Ok(Opened::File(Box::new(file)));
         }
         if write {
@@ -164,11 +154,7 @@ impl Directory for HostDirectory {
 
     fn metadata_at(&self, path: &str, links: Follow) -> Result<Metadata> {
         let name = checked(path)?;
-        let links = if names_directory(path) {
-            Follow::Yes
-        } else {
-            links
-        };
+        let links = followed(path, links);
         let metadata = metadata_of(&self.open_to_ask(name, links)?)?;
         if names_directory(path) && metadata.file_type != FileType::Directory {
             return Err(ErrorCode::NotDirectory);
@@ -177,7 +163,7 @@ impl Directory for HostDirectory {
     }
 
     fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         set_times_of(&self.file, accessed, modified)
     }
 
@@ -188,25 +174,22 @@ impl Directory for HostDirectory {
         accessed: SetTime,
         modified: SetTime,
     ) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         let file = self.open_to_ask(checked(path)?, links)?;
         set_times_of(&file, accessed, modified)
     }
 
     fn create_directory_at(&self, path: &str) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         let name = checked(path)?;
         Ok(cap::create_dir(&self.file, name, &cap::DirOptions::new())?)
     }
 
     fn remove_directory_at(&self, path: &str) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         // A slash at the end is fine: it is a directory that is removed. (Of a
         // link to one it is not, with the slash or without.)
-        let path = match path.trim_end_matches('/') {
-            "" => path,
-            name => name,
-        };
+        let path = without_slashes(path);
         let name = checked(path)?;
         // The system would remove a link that was made for a directory.
         if self.metadata_at(path, Follow::No)?.file_type != FileType::Directory {
@@ -216,7 +199,7 @@ impl Directory for HostDirectory {
     }
 
     fn unlink_file_at(&self, path: &str) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         let name = checked(path)?;
         if names_directory(path) {
             return Err(match self.metadata_at(path, Follow::Yes) {
@@ -251,7 +234,7 @@ impl Directory for HostDirectory {
     }
 
     fn symlink_at(&self, target: &str, path: &str) -> Result<()> {
-        check_mutable(self.access)?;
+        self.access.check_mutable()?;
         let name = checked(path)?;
         checked(target)?;
         // Links to directories are of another kind. What the target is, seen from the

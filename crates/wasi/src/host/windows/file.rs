@@ -1,9 +1,9 @@
 //! Open files of the system.
 
-use super::clocks::{from_system, to_system};
+use crate::host::policy::{Rights, end_of};
 use crate::services::{
-    Access, Advice, ErrorCode, File, FileType, Interest, Metadata, PollState, Readiness, Result,
-    SetTime,
+    Advice, ErrorCode, File, FileType, Interest, Metadata, PollState, Readiness, Result, SetTime,
+    Timestamp,
 };
 use std::fs::{self, FileTimes};
 use std::io::{self, IoSlice};
@@ -21,35 +21,13 @@ use windows_sys::Win32::Storage::FileSystem::{
 #[derive(Debug)]
 pub struct HostFile {
     file: fs::File,
-    access: Access,
-    writable: bool,
+    rights: Rights,
 }
 
 impl HostFile {
-    /// `file` is no directory, and was opened for writing if `writable`.
-    pub(super) fn new(file: fs::File, access: Access, writable: bool) -> Self {
-        HostFile {
-            file,
-            access,
-            writable,
-        }
-    }
-
-    /// Whether content may be changed.
-    fn check_writable(&self) -> Result<()> {
-        check_mutable(self.access)?;
-        if self.writable {
-            Ok(())
-        } else {
-            Err(ErrorCode::BadDescriptor)
-        }
-    }
-}
-
-pub(super) fn check_mutable(access: Access) -> Result<()> {
-    match access {
-        Access::ReadOnly => Err(ErrorCode::ReadOnly),
-        Access::ReadWrite => Ok(()),
+    /// `file` is no directory, and was opened with these rights.
+    pub(super) fn new(file: fs::File, rights: Rights) -> Self {
+        HostFile { file, rights }
     }
 }
 
@@ -73,14 +51,14 @@ pub(super) fn metadata_of(file: &fs::File) -> Result<Metadata> {
     if unsafe { GetFileInformationByHandle(file.as_raw_handle(), &mut by_handle) } == 0 {
         return Err(io::Error::last_os_error().into());
     }
-    let modified = from_system(metadata.modified()?);
+    let modified = Timestamp::from(metadata.modified()?);
     Ok(Metadata {
         device: by_handle.dwVolumeSerialNumber.into(),
         inode: u64::from(by_handle.nFileIndexHigh) << 32 | u64::from(by_handle.nFileIndexLow),
         file_type: file_type(metadata.file_type()),
         links: by_handle.nNumberOfLinks.into(),
         size: metadata.len(),
-        accessed: from_system(metadata.accessed()?),
+        accessed: Timestamp::from(metadata.accessed()?),
         modified,
         // The system does not tell when metadata changed.
         changed: modified,
@@ -96,7 +74,7 @@ fn time(time: SetTime) -> Result<Option<SystemTime>> {
     Ok(match time {
         SetTime::Keep => None,
         SetTime::Now => Some(SystemTime::now()),
-        SetTime::To(time) => Some(to_system(time).ok_or(ErrorCode::Invalid)?),
+        SetTime::To(time) => Some(time.try_into()?),
     })
 }
 
@@ -123,14 +101,6 @@ pub(super) fn set_times_of(file: &fs::File, accessed: SetTime, modified: SetTime
         fs::File::from(OwnedHandle::from_raw_handle(handle))
     };
     Ok(file.set_times(times)?)
-}
-
-/// The range that the system's signed offsets can express.
-fn check_range(offset: u64, length: u64) -> Result<u64> {
-    match offset.checked_add(length) {
-        Some(end) if end <= i64::MAX as u64 => Ok(end),
-        _ => Err(ErrorCode::FileTooLarge),
-    }
 }
 
 /// Writes one piece after the other by `write`, which is told how many bytes came
@@ -163,16 +133,14 @@ impl File for HostFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        if offset > i64::MAX as u64 {
-            return Err(ErrorCode::Invalid);
-        }
+        end_of(offset, 0).ok_or(ErrorCode::Invalid)?;
         Ok(self.file.seek_read(buffer, offset)?)
     }
 
     fn write_at(&self, data: &[IoSlice<'_>], offset: u64) -> Result<usize> {
-        self.check_writable()?;
+        self.rights.check_writable()?;
         let length = data.iter().map(|piece| piece.len() as u64).sum();
-        check_range(offset, length)?;
+        end_of(offset, length).ok_or(ErrorCode::FileTooLarge)?;
         write_pieces(data, |piece, before| {
             self.file.seek_write(piece, offset + before)
         })
@@ -181,7 +149,7 @@ impl File for HostFile {
     fn append(&self, data: &[IoSlice<'_>]) -> Result<usize> {
         /// What the system takes for the end of the file, when it writes.
         const END: u64 = u64::MAX;
-        self.check_writable()?;
+        self.rights.check_writable()?;
         write_pieces(data, |piece, _| self.file.seek_write(piece, END))
     }
 
@@ -198,25 +166,17 @@ impl File for HostFile {
     }
 
     fn set_size(&self, size: u64) -> Result<()> {
-        check_mutable(self.access)?;
-        if !self.writable {
-            return Err(ErrorCode::Invalid);
-        }
-        check_range(size, 0)?;
+        self.rights.check_set_size(size)?;
         Ok(self.file.set_len(size)?)
     }
 
     fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()> {
-        check_mutable(self.access)?;
+        self.rights.check_mutable()?;
         set_times_of(&self.file, accessed, modified)
     }
 
     fn allocate(&self, offset: u64, length: u64) -> Result<()> {
-        self.check_writable()?;
-        if length == 0 {
-            return Err(ErrorCode::Invalid);
-        }
-        let end = check_range(offset, length)?;
+        let end = self.rights.check_allocate(offset, length)?;
         // What a file has is allocated.
         if self.file.metadata()?.len() < end {
             self.file.set_len(end)?;
@@ -226,22 +186,21 @@ impl File for HostFile {
 
     fn advise(&self, offset: u64, length: u64, _advice: Advice) -> Result<()> {
         // The advice has no taker, which its meaning allows.
-        check_range(offset, length)
-            .map(|_| ())
-            .map_err(|_| ErrorCode::Invalid)
+        end_of(offset, length).ok_or(ErrorCode::Invalid)?;
+        Ok(())
     }
 
     fn sync(&self) -> Result<()> {
         // The system refuses this for what cannot be written, which has nothing to
         // bring to the storage.
-        if self.writable {
+        if self.rights.is_writable() {
             self.file.sync_all()?;
         }
         Ok(())
     }
 
     fn sync_data(&self) -> Result<()> {
-        if self.writable {
+        if self.rights.is_writable() {
             self.file.sync_data()?;
         }
         Ok(())
