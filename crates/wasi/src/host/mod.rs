@@ -62,3 +62,36 @@ use windows::{WakePipe, wait_for_descriptors};
 
 #[cfg(not(any(unix, windows, target_os = "wasi")))]
 compile_error!("tepui-wasi has host services for Unix-like systems, Windows and WASI only");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::{Clock, Clocks, Random};
+    use std::time::Duration;
+
+    #[test]
+    fn clocks_tick_and_have_a_resolution() {
+        for clock in [
+            Clock::Wall,
+            Clock::Monotonic,
+            Clock::ProcessCpu,
+            Clock::ThreadCpu,
+        ] {
+            let before = HostClocks.now(clock).unwrap();
+            assert!(HostClocks.resolution(clock).unwrap() > Duration::ZERO);
+            assert!(HostClocks.now(clock).unwrap() >= before, "{clock:?}");
+        }
+        assert!(HostClocks.now(Clock::Wall).unwrap().seconds > 1_600_000_000);
+    }
+
+    #[test]
+    fn random_fills_everything() {
+        let mut bytes = vec![0; 100_000];
+        HostRandom.fill(&mut bytes).unwrap();
+        assert!(
+            bytes
+                .chunks(64)
+                .all(|chunk| chunk.iter().any(|&byte| byte != 0))
+        );
+    }
+}
