@@ -835,7 +835,6 @@ fn links() {
     assert_eq!(fs::read(dir.path().join("f")).unwrap(), b"content");
 }
 
-#[cfg(unix)]
 #[test]
 fn folders_and_names() {
     let dir = TempDir::new();
@@ -852,20 +851,42 @@ fn folders_and_names() {
         errno::NOTEMPTY
     );
     assert_eq!(guest.on_path("path_remove_directory", 3, "d/e"), 0);
-    guest.open(3, "d/f", CREAT, WRITE, 0);
+    let file = guest.open(3, "d/f", CREAT, WRITE, 0);
+    assert_eq!(guest.write_fd(file, b"text"), Ok(4));
+    guest.ok("fd_close", &[file]);
     assert_eq!(
         guest.on_path("path_remove_directory", 3, "d/f"),
         errno::NOTDIR
     );
     assert_eq!(guest.on_path("path_unlink_file", 3, "d"), errno::ISDIR);
-    assert_eq!(guest.on_path("path_unlink_file", 3, "d/f/"), errno::NOTDIR);
     assert_eq!(
         guest.on_path("path_unlink_file", 3, "missing"),
         errno::NOENT
     );
+    assert_eq!(guest.link(3, 0, "d/f", 3, "hard"), 0);
+    assert_eq!(guest.stat(3, 0, "hard").unwrap().nlink, 2);
     assert_eq!(guest.rename(3, "d/f", 3, "g"), 0);
     assert_eq!(guest.rename(3, "d/f", 3, "h"), errno::NOENT);
+    assert_eq!(guest.rename(3, "g", 3, "hard2"), 0);
+    assert_eq!(guest.rename(3, "d", 3, "moved"), 0);
+    assert_eq!(guest.stat(3, 0, "moved").unwrap().filetype, 3);
+    assert_eq!(guest.on_path("path_unlink_file", 3, "hard"), 0);
+    assert_eq!(guest.on_path("path_unlink_file", 3, "hard2"), 0);
+    assert_eq!(guest.on_path("path_remove_directory", 3, "moved/"), 0);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn renames_onto_what_there_is() {
+    let dir = TempDir::new();
+    let mut guest = guest_in(&dir);
+    assert_eq!(guest.on_path("path_create_directory", 3, "d"), 0);
+    guest.open(3, "d/f", CREAT, WRITE, 0);
+    assert_eq!(guest.on_path("path_unlink_file", 3, "d/f/"), errno::NOTDIR);
+    assert_eq!(guest.rename(3, "d/f", 3, "g"), 0);
     guest.open(3, "h", CREAT, WRITE, 0);
+    // Both are open.
     assert_eq!(guest.rename(3, "g", 3, "h"), 0);
     assert_eq!(guest.rename(3, "h", 3, "d"), errno::ISDIR);
     assert_eq!(guest.rename(3, "d", 3, "h"), errno::NOTDIR);
