@@ -13,6 +13,7 @@
 //! It neither allocates nor panics, whatever the bytes are.
 
 use tepui_abi::metadata::SourcePosition;
+use tepui_module::leb128;
 
 const NONE: u32 = SourcePosition::NONE;
 
@@ -99,20 +100,6 @@ impl<'a> Deltas<'a> {
     pub(crate) fn is_done(&self) -> bool {
         self.bytes.is_empty()
     }
-
-    /// A LEB128 number of at most 35 bits.
-    fn number(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..35).step_by(7) {
-            let (&byte, rest) = self.bytes.split_first()?;
-            self.bytes = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
 }
 
 impl Iterator for Deltas<'_> {
@@ -120,13 +107,13 @@ impl Iterator for Deltas<'_> {
 
     /// The next position; `None` at the end and at malformed bytes.
     fn next(&mut self) -> Option<SourcePosition> {
-        let distance = u32::try_from(self.number()?).ok().filter(|&d| d != 0)?;
+        let distance = leb128::read_u32(&mut self.bytes).filter(|&d| d != 0)?;
         self.offset = self.offset.checked_add(distance)?;
-        let wasm = match self.number()?.checked_sub(1) {
+        let wasm = match leb128::read_u64(&mut self.bytes)?.checked_sub(1) {
             None => NONE,
             Some(zigzag) => {
-                let delta = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
-                let wasm = u32::try_from(i64::from(self.wasm) + delta).ok()?;
+                let wasm = i64::from(self.wasm).checked_add(leb128::unzigzag(zigzag))?;
+                let wasm = u32::try_from(wasm).ok()?;
                 if wasm == NONE {
                     return None;
                 }
@@ -168,12 +155,12 @@ impl PositionEncoder {
             self.wasm = 0;
         } else {
             debug_assert!(position.offset > self.offset, "positions are sorted");
-            self.number(u64::from(position.offset - self.offset));
+            leb128::write(&mut self.table.deltas, position.offset - self.offset);
             if position.wasm == NONE {
-                self.number(0);
+                self.table.deltas.push(0);
             } else {
                 let delta = i64::from(position.wasm) - i64::from(self.wasm);
-                self.number(((delta << 1) ^ (delta >> 63)) as u64 + 1);
+                leb128::write(&mut self.table.deltas, leb128::zigzag(delta) + 1);
             }
             self.filled += 1;
         }
@@ -183,14 +170,6 @@ impl PositionEncoder {
             self.table.bound = self.table.bound.max(u64::from(position.wasm) + 1);
         }
         Some(())
-    }
-
-    fn number(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.table.deltas.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.table.deltas.push(value as u8);
     }
 
     /// The finished table.

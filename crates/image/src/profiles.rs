@@ -7,6 +7,7 @@
 
 use tepui_abi::convention::Representation;
 use tepui_abi::profile::{OSR_GREATEST_HEIGHT, ProfileMetadata};
+use tepui_module::leb128;
 
 use crate::error::Error;
 use crate::reader::invalid;
@@ -24,8 +25,8 @@ const _: () = assert!(OSR_GREATEST_HEIGHT < NEVER_LEFT as usize);
 pub(crate) fn write(profiles: &[ProfileMetadata]) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     for profile in profiles {
-        number(&mut bytes, profile.loops.len() as u32);
-        number(&mut bytes, profile.sites.len() as u32);
+        leb128::write(&mut bytes, profile.loops.len() as u32);
+        leb128::write(&mut bytes, profile.sites.len() as u32);
         for values in &profile.loops {
             let Some(values) = values else {
                 bytes.push(NEVER_LEFT);
@@ -41,7 +42,7 @@ pub(crate) fn write(profiles: &[ProfileMetadata]) -> Result<Vec<u8>, Error> {
             }
         }
         for site in &profile.sites {
-            number(&mut bytes, *site);
+            leb128::write(&mut bytes, *site);
         }
     }
     Ok(bytes)
@@ -68,14 +69,6 @@ pub(crate) fn read(bytes: &[u8]) -> Vec<ProfileMetadata> {
     Profiles(bytes).collect()
 }
 
-fn number(bytes: &mut Vec<u8>, mut value: u32) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
 /// Reads one profile after the other; ends at what is malformed.
 struct Profiles<'a>(&'a [u8]);
 
@@ -87,15 +80,7 @@ impl Profiles<'_> {
     }
 
     fn number(&mut self) -> Option<u32> {
-        let mut value = 0;
-        for shift in (0..35).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return u32::try_from(value).ok();
-            }
-        }
-        None
+        leb128::read_u32(&mut self.0)
     }
 
     /// So many things of at least one byte each.

@@ -25,7 +25,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use tepui_module::DefinedFuncIndex;
+use tepui_module::{DefinedFuncIndex, leb128};
 
 use crate::code::FunctionCode;
 use crate::dispatch::{HANDLER_WORDS, put_address};
@@ -215,30 +215,16 @@ impl<'a> Starts<'a> {
             position: 0,
         }
     }
-
-    fn number(&mut self) -> Option<u32> {
-        let mut value = 0;
-        for shift in (0..32).step_by(7) {
-            let (byte, rest) = self.table.split_first()?;
-            self.table = rest;
-            value |= u32::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
 }
 
 impl Iterator for Starts<'_> {
     type Item = (usize, usize);
 
     fn next(&mut self) -> Option<(usize, usize)> {
-        let start = self.number()?;
-        let position = self.number()?;
-        let signed = (position >> 1) as i32 ^ -((position & 1) as i32);
+        let start = leb128::read_u32(&mut self.table)?;
+        let difference = leb128::unzigzag(leb128::read_u32(&mut self.table)?.into());
         self.start = self.start.wrapping_add(start as usize);
-        self.position = self.position.wrapping_add_signed(signed as isize);
+        self.position = self.position.wrapping_add_signed(difference as isize);
         Some((self.start, self.position))
     }
 }
@@ -254,7 +240,7 @@ mod write {
 
     use tepui_abi::target::Endianness;
     use tepui_abi::{Plan, Target, Tunables};
-    use tepui_module::{DefinedFuncIndex, Module};
+    use tepui_module::{DefinedFuncIndex, Module, leb128};
 
     use crate::code::{FunctionEntry, TranslateError};
     use crate::numbers::Numbers;
@@ -325,18 +311,10 @@ mod write {
         }
         let mut before = (0, 0);
         for &(start, position) in &function.starts {
-            write_number(out, (start - before.0) as u32);
+            leb128::write(out, (start - before.0) as u64);
             let difference = position.wrapping_sub(before.1) as i32;
-            write_number(out, (difference << 1 ^ difference >> 31) as u32);
+            leb128::write(out, leb128::zigzag(difference.into()));
             before = (start, position);
         }
-    }
-
-    fn write_number(out: &mut Vec<u8>, mut number: u32) {
-        while number >= 0x80 {
-            out.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        out.push(number as u8);
     }
 }

@@ -38,6 +38,7 @@ mod description;
 mod error;
 pub mod features;
 mod index;
+pub mod leb128;
 pub mod limits;
 pub mod module;
 mod names;

@@ -6,6 +6,7 @@
 //! "Custom Sections").
 
 use crate::FuncIndex;
+use crate::leb128;
 use crate::module::Module;
 use alloc::vec::Vec;
 #[cfg(feature = "decoder")]
@@ -152,17 +153,8 @@ impl<'a> Reader<'a> {
         Some(*byte)
     }
 
-    /// An unsigned number of 32 bits.
     fn number(&mut self) -> Option<u32> {
-        let mut value = 0u64;
-        for shift in (0..35).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return u32::try_from(value).ok();
-            }
-        }
-        None
+        leb128::read_u32(&mut self.0)
     }
 
     /// A length, and so many bytes.

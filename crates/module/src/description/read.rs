@@ -4,6 +4,7 @@ use super::*;
 use crate::canon::{RegisterError, TypeRegistry, WithRegistry};
 use crate::const_expr::ConstExpr;
 use crate::features::Features;
+use crate::leb128;
 use crate::module::*;
 use crate::types::{
     ExternType, GlobalType, HeapType, MemoryType, RefType, TableType, TagType, TypeId, ValType,
@@ -52,21 +53,20 @@ struct Reader<'a> {
 
 /// `None` stands for a description that is damaged where the reader is.
 impl<'a> Reader<'a> {
+    /// What `read` takes from the front of what is left.
+    fn take<T>(&mut self, read: impl FnOnce(&mut &'a [u8]) -> Option<T>) -> Option<T> {
+        let mut rest = self.bytes.get(self.at..)?;
+        let value = read(&mut rest);
+        self.at = self.bytes.len() - rest.len();
+        value
+    }
+
     fn long(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..70).step_by(7) {
-            let byte = *self.bytes.get(self.at)?;
-            self.at += 1;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
+        self.take(leb128::read_u64)
     }
 
     fn number(&mut self) -> Option<u32> {
-        u32::try_from(self.long()?).ok()
+        self.take(leb128::read_u32)
     }
 
     /// A count of things that take a byte at least.

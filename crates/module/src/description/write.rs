@@ -3,6 +3,7 @@
 use super::*;
 use crate::canon::RecGroup;
 use crate::const_expr::ConstExpr;
+use crate::leb128;
 use crate::module::*;
 use crate::types::{
     CompositeType, ExternType, GlobalType, MemoryType, RefType, TableType, TypeId, ValType,
@@ -47,12 +48,7 @@ struct Writer {
 
 impl Writer {
     fn number(&mut self, number: impl Into<u64>) {
-        let mut number = number.into();
-        while number >= 0x80 {
-            self.out.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.out.push(number as u8);
+        leb128::write(&mut self.out, number);
     }
 
     fn count(&mut self, count: usize) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tepui_abi::Plan;
 use tepui_image::{CodeImage, ImageParts};
-use tepui_module::{DefinedFuncIndex, Module as Decoded};
+use tepui_module::{DefinedFuncIndex, Module as Decoded, leb128};
 
 use super::compile::Work;
 use crate::code::{self, ModuleCode};
@@ -227,13 +227,13 @@ fn without_debug_information(bytes: &[u8]) -> Vec<&[u8]> {
     let mut copied = 0;
     while let Some(&id) = bytes.get(position) {
         // The module was decoded: sections are whole, sizes are numbers.
-        let Some((size, content)) = leb128(bytes, position + 1) else {
+        let Some((size, content)) = number(bytes, position + 1) else {
             return vec![bytes];
         };
         let end = content + size;
         after_code |= id == CODE;
         let is_debug = id == CUSTOM
-            && leb128(bytes, content)
+            && number(bytes, content)
                 .and_then(|(length, name)| bytes.get(name..name + length))
                 .is_some_and(|name| name.starts_with(b".debug_"));
         if after_code && is_debug {
@@ -246,18 +246,11 @@ fn without_debug_information(bytes: &[u8]) -> Vec<&[u8]> {
     kept
 }
 
-/// An unsigned 32-bit number in LEB128, and the position after it.
-fn leb128(bytes: &[u8], mut position: usize) -> Option<(usize, usize)> {
-    let mut value = 0;
-    for shift in (0..35).step_by(7) {
-        let byte = *bytes.get(position)?;
-        position += 1;
-        value |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some((value, position));
-        }
-    }
-    None
+/// The number at a position, and the position after it.
+fn number(bytes: &[u8], position: usize) -> Option<(usize, usize)> {
+    let mut rest = bytes.get(position..)?;
+    let value = leb128::read_u32(&mut rest)?;
+    Some((value as usize, bytes.len() - rest.len()))
 }
 
 #[cfg(test)]
