@@ -42,6 +42,8 @@ pub mod leb128;
 pub mod limits;
 pub mod module;
 mod names;
+#[cfg(feature = "decoder")]
+mod nesting;
 mod summary;
 #[cfg(feature = "decoder")]
 mod support;
@@ -67,6 +69,8 @@ pub use module::{
     Export, ExternIndex, FunctionBody, Import, Module, TableInitializer,
 };
 pub use names::{BranchHint, BranchHints, FunctionNames};
+#[cfg(feature = "decoder")]
+pub use nesting::{Nesting, NestingVisitor};
 pub use summary::{AssignedLocals, FunctionSummary, Summaries, SummaryFlags};
 pub use types::{
     CompositeType, ExternType, FieldType, FuncType, GlobalType, HeapType, MemoryType, RefType,

@@ -15,9 +15,8 @@
 use tepui_abi::builtin::Builtin;
 use tepui_abi::convention::{Assigner, Representation};
 use tepui_abi::{FunctionInput, Trap};
-use tepui_module::AssignedLocals;
+use tepui_module::{AssignedLocals, Nesting};
 
-use super::skip::Nesting;
 use super::{Function, Owner, Place, Step, Stop, is_float};
 use crate::masm::{Assembler, Condition, IntCc, Label, Mem, Size, Src};
 use crate::reg::{Reg, each};

@@ -32,7 +32,6 @@ mod control;
 mod memory;
 mod profile;
 mod simd;
-mod skip;
 mod state;
 mod table;
 mod visit;
@@ -44,7 +43,7 @@ use tepui_abi::{
     CompileError, CompiledFunction, Entry as FunctionEntry, FunctionInput, MemoryPlace,
     MemoryStyle, Plan, Relocation, Trap, Tunables,
 };
-use tepui_module::{FuncType, MemoryIndex, Module};
+use tepui_module::{FuncType, MemoryIndex, Module, NestingVisitor};
 use wasmparser::VisitOperator;
 
 use crate::CpuFeatures;
@@ -400,7 +399,7 @@ impl<'a, A: Assembler> Function<'a, A> {
         while !reader.eof() {
             self.position = reader.original_position() as u32;
             if !self.reachable {
-                self.skip(reader.visit_operator(&mut skip::Skipper)?)?;
+                self.skip(reader.visit_operator(&mut NestingVisitor)?)?;
                 continue;
             }
             if self.flags_pending || looks_at_opcodes {

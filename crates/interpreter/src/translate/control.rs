@@ -6,10 +6,9 @@
 use alloc::vec::Vec;
 
 use tepui_abi::convention::Representation;
-use tepui_module::ValType;
+use tepui_module::{Nesting, ValType};
 
 use super::emit::giving;
-use super::skip::Nesting;
 use super::stack::{Entry, Kind};
 use super::{SLOT, Step, Stop, Translator, bytes_of, is_wide};
 use crate::dispatch::{HANDLER_WORDS, Handler};
@@ -294,7 +293,7 @@ impl<'a> Translator<'a> {
     /// Follows the nesting of unreachable code.
     pub(super) fn skip(&mut self, nesting: Nesting) -> Step {
         match nesting {
-            Nesting::Opens => self.skipped += 1,
+            Nesting::Block | Nesting::Loop => self.skipped += 1,
             Nesting::End if self.skipped > 0 => self.skipped -= 1,
             Nesting::End => self.end()?,
             Nesting::Else if self.skipped == 0 => self.else_()?,

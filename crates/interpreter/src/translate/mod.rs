@@ -49,7 +49,6 @@ mod emit;
 mod fuse;
 mod memory;
 mod operators;
-mod skip;
 mod stack;
 mod visit;
 
@@ -58,10 +57,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use tepui_abi::{Plan, Tunables};
-use tepui_module::{DefinedFuncIndex, FuncType, Module, TypeIndex, ValType};
+use tepui_module::{DefinedFuncIndex, FuncType, Module, NestingVisitor, TypeIndex, ValType};
 
 use self::emit::Last;
-use self::skip::Skip;
 use self::stack::{Entry, Local};
 use crate::code::{FunctionCode, FunctionEntry, TranslateError};
 #[cfg(not(feature = "images"))]
@@ -321,7 +319,7 @@ impl<'a> Translator<'a> {
                 }
                 reader.visit_operator(self)??;
             } else {
-                self.skip(reader.visit_operator(&mut Skip)?)?;
+                self.skip(reader.visit_operator(&mut NestingVisitor)?)?;
             }
             // What was written last may still be taken back.
             if self.words.len() > wanted.saturating_add(LONGEST) {
