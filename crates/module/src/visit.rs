@@ -115,9 +115,9 @@ macro_rules! forward_structure {
 /// them by name before a tier sees them; the visitor's method `refuse` makes an
 /// error of a message.
 #[macro_export]
-macro_rules! refuse_unimplemented {
+macro_rules! refuse_proposals {
     ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*) )*) => {
-        $( $crate::refuse_unimplemented!(@$proposal; $visit $({ $($arg: $argty),* })?); )*
+        $( $crate::refuse_proposals!(@$proposal; $visit $({ $($arg: $argty),* })?); )*
     };
     (@mvp; $($rest:tt)*) => {};
     (@sign_extension; $($rest:tt)*) => {};

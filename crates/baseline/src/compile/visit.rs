@@ -3,7 +3,7 @@
 
 use tepui_abi::builtin::Builtin;
 use tepui_abi::convention::Representation::{self, F32, F64, I32, I64};
-use tepui_module::{ConstOp, GlobalIndex, forward_structure, refuse_unimplemented};
+use tepui_module::{ConstOp, GlobalIndex, forward_structure, refuse_proposals};
 use wasmparser::{Ieee32, Ieee64, MemArg, Ordering, VisitOperator, VisitSimdOperator};
 
 use super::{Entry, Function, Place, Step, Stop, is_float, size_of};
@@ -388,7 +388,7 @@ impl<'a, A: Assembler> VisitOperator<'a> for Function<'a, A> {
         Some(self)
     }
 
-    wasmparser::for_each_visit_operator!(refuse_unimplemented);
+    wasmparser::for_each_visit_operator!(refuse_proposals);
     forward_structure!('a);
 
     // Values that move.

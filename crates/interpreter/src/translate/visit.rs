@@ -1,7 +1,7 @@
 //! Which instructions are there? The list of them all, from the decoder's own
 //! list: one that is missing here is a compile error.
 
-use tepui_module::{forward_structure, refuse_unimplemented};
+use tepui_module::{forward_structure, refuse_proposals};
 use wasmparser::{HeapType, Ieee32, Ieee64, MemArg, Operator, Ordering, VisitOperator};
 #[cfg(feature = "simd")]
 use wasmparser::{V128, VisitSimdOperator};
@@ -134,7 +134,7 @@ impl<'a> VisitOperator<'a> for Translator<'a> {
         Err(Stop::new("an instruction came decoded"))
     }
 
-    wasmparser::for_each_visit_operator!(refuse_unimplemented);
+    wasmparser::for_each_visit_operator!(refuse_proposals);
     forward_structure!('a);
 
     for_each_number!(visits);

@@ -7,7 +7,7 @@
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Opcode, Value, types};
 use tepui_abi::builtin::Builtin;
-use tepui_module::{ConstOp, GlobalIndex, forward_structure, refuse_unimplemented};
+use tepui_module::{ConstOp, GlobalIndex, forward_structure, refuse_proposals};
 use wasmparser::{Ieee32, Ieee64, MemArg, Ordering, VisitOperator, VisitSimdOperator};
 
 use super::{Step, Stop, Translator, clif_type};
@@ -269,7 +269,7 @@ impl<'a> VisitOperator<'a> for Translator<'a, '_> {
         Some(self)
     }
 
-    wasmparser::for_each_visit_operator!(refuse_unimplemented);
+    wasmparser::for_each_visit_operator!(refuse_proposals);
     forward_structure!('a);
 
     // Values that move.
