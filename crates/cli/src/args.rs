@@ -608,28 +608,91 @@ fn parse_stack(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grammar::Times;
 
-    /// Each option of the tables is known to the command that it is in.
     #[test]
     fn the_tables_are_consistent() {
-        fn all<T: Given>(command: &Command) {
-            for option in command.options() {
-                // Some value is right; that one is known is all that counts.
-                let _ = T::default().set(option.long, OsStr::new("1"));
-            }
-        }
         line::check(COMMANDS);
         assert_eq!(COMMANDS[RUN].name, "run");
+    }
+
+    /// A value that is right for the option.
+    fn right_value(option: &Opt) -> &'static str {
+        match option.long {
+            "argv0" | "invoke" | "output" | "target" => "x",
+            "dir" => ".",
+            "disable" | "enable" => "all",
+            "env" | "preload" => "A=b",
+            "fuel" | "jobs" => "7",
+            "max-memory" | "max-stack" => "1MiB",
+            "tier" => Strategy::AVAILABLE[0].name(),
+            "timeout" => "2s",
+            name => panic!("no value of --{name} is known to be right"),
+        }
+    }
+
+    /// The words of a command line that are needed in any case: options first.
+    fn needed(command: &Command, besides: Option<&Opt>) -> Vec<String> {
+        let mut words = vec![command.name.to_string()];
+        for option in command.options() {
+            let is_needed = !matches!(option.times, Times::Once | Many);
+            if is_needed && besides.is_none_or(|other| other.long != option.long) {
+                words.push(format!("--{}={}", option.long, right_value(option)));
+            }
+        }
+        words
+    }
+
+    /// The words that stand beside the options.
+    fn arguments(command: &Command) -> Vec<String> {
+        let first = match &command.arguments {
+            Some(Arguments {
+                values: Values::Words(words),
+                ..
+            }) => words()[0],
+            Some(_) => "file",
+            None => return Vec::new(),
+        };
+        vec![first.to_string()]
+    }
+
+    /// Each option of the tables, by each of its names, is known to the command that it
+    /// is in, and changes what is asked for.
+    #[test]
+    fn every_option_of_every_command_is_filled_in() {
         for command in COMMANDS {
-            match command.name {
-                "run" => all::<RunArgs>(command),
-                #[cfg(feature = "compiler")]
-                "compile" => all::<CompileArgs>(command),
-                "validate" => all::<ValidateArgs>(command),
-                #[cfg(feature = "wast")]
-                "wast" => all::<WastArgs>(command),
-                "settings" | "completion" | "help" => assert_eq!(command.options().count(), 0),
-                name => panic!("nothing fills in what {name} is given"),
+            let ask = |options: Vec<String>| {
+                let line = [options, arguments(command)].concat();
+                let request = read(line.iter().map(OsString::from));
+                let request = request.unwrap_or_else(|failure| panic!("{line:?}: {failure:?}"));
+                // `Run(RunArgs { … })` of `run`.
+                let shown = format!("{request:?}");
+                let variant = shown.split('(').next().unwrap_or_default().to_lowercase();
+                let expected = match command.name {
+                    line::HELP => "print",
+                    name => name,
+                };
+                assert_eq!(variant, expected, "{line:?}");
+                shown
+            };
+            let without = ask(needed(command, None));
+            for option in command.options() {
+                let value = option.value.map(|_| right_value(option));
+                let mut written = vec![match value {
+                    Some(value) => vec![format!("--{}={value}", option.long)],
+                    None => vec![format!("--{}", option.long)],
+                }];
+                if let Some(short) = option.short {
+                    let value = value.map(str::to_string);
+                    written.push(std::iter::once(format!("-{short}")).chain(value).collect());
+                }
+                for words in written {
+                    let line = [needed(command, Some(option)), words].concat();
+                    let with = ask(line.clone());
+                    // What is needed is in both.
+                    let is_needed = needed(command, Some(option)) != needed(command, None);
+                    assert_eq!(with == without, is_needed, "{line:?}");
+                }
             }
         }
     }
