@@ -45,6 +45,10 @@ pub(crate) fn shells() -> Vec<&'static str> {
 
 /// Prints the script for the shell.
 pub(crate) fn completion(shell: Shell) -> Outcome {
+    output::write(script(shell).as_bytes())
+}
+
+fn script(shell: Shell) -> String {
     let mut script = String::new();
     // A string can always be written to.
     let _ = match shell {
@@ -54,7 +58,7 @@ pub(crate) fn completion(shell: Shell) -> Outcome {
         Shell::Powershell => powershell(&mut script),
         Shell::Zsh => zsh(&mut script),
     };
-    output::write(script.as_bytes())
+    script
 }
 
 /// Every command has this option, and the tables do not list it.
@@ -73,6 +77,17 @@ fn names(option: &Opt) -> Vec<String> {
     let short = option.short.map(|short| format!("-{short}"));
     let long = format!("--{}", option.long);
     short.into_iter().chain([long]).collect()
+}
+
+/// Each option that has a value, by each of its names behind the command's, as `run
+/// --fuel`; and what its values are.
+fn options_with_values() -> impl Iterator<Item = (String, Values)> {
+    COMMANDS.iter().flat_map(|command| {
+        options(command)
+            .filter(|option| option.value.is_some())
+            .flat_map(|option| names(option).into_iter().map(move |name| (name, option)))
+            .map(|(name, option)| (format!("{} {name}", command.name), option.values))
+    })
 }
 
 /// What can stand beside the options of a command.
@@ -381,22 +396,18 @@ Register-ArgumentCompleter -Native -CommandName tepui -ScriptBlock {{
             .collect::<Vec<_>>()
             .join(", ")
     )?;
-    for command in COMMANDS {
-        for option in options(command).filter(|option| option.value.is_some()) {
-            for name in names(option) {
-                let key = doubled(&format!("{} {name}", command.name));
-                match option.values {
-                    Values::Words(words) => {
-                        writeln!(to, "        {key} {{")?;
-                        for word in words() {
-                            result(to, 12, word, "ParameterValue", word)?;
-                        }
-                        writeln!(to, "            break\n        }}")?;
-                    }
-                    // Nothing, which is to say files.
-                    _ => writeln!(to, "        {key} {{ break }}")?,
+    for (key, values) in options_with_values() {
+        let key = doubled(&key);
+        match values {
+            Values::Words(words) => {
+                writeln!(to, "        {key} {{")?;
+                for word in words() {
+                    result(to, 12, word, "ParameterValue", word)?;
                 }
+                writeln!(to, "            break\n        }}")?;
             }
+            // Nothing, which is to say files.
+            _ => writeln!(to, "        {key} {{ break }}")?,
         }
     }
     writeln!(
@@ -458,25 +469,21 @@ set edit:completion:arg-completer[tepui] = {{|@words|
     var values = [",
         all_names().join(" ")
     )?;
-    for command in COMMANDS {
-        for option in options(command).filter(|option| option.value.is_some()) {
-            for name in names(option) {
-                let key = doubled(&format!("{} {name}", command.name));
-                match option.values {
-                    Values::Words(words) => {
-                        writeln!(to, "        &{key}= {{|word|")?;
-                        for word in words() {
-                            writeln!(to, "            put {}", doubled(word))?;
-                        }
-                        writeln!(to, "        }}")?;
-                    }
-                    Values::Files | Values::Directories => writeln!(
-                        to,
-                        "        &{key}= {{|word| edit:complete-filename $word }}"
-                    )?,
-                    Values::Any => writeln!(to, "        &{key}= {{|word| }}")?,
+    for (key, values) in options_with_values() {
+        let key = doubled(&key);
+        match values {
+            Values::Words(words) => {
+                writeln!(to, "        &{key}= {{|word|")?;
+                for word in words() {
+                    writeln!(to, "            put {}", doubled(word))?;
                 }
+                writeln!(to, "        }}")?;
             }
+            Values::Files | Values::Directories => writeln!(
+                to,
+                "        &{key}= {{|word| edit:complete-filename $word }}"
+            )?,
+            Values::Any => writeln!(to, "        &{key}= {{|word| }}")?,
         }
     }
     writeln!(to, "    ]\n    var commands = [")?;
@@ -522,4 +529,40 @@ set edit:completion:arg-completer[tepui] = {{|@words|
     }}
 }}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_names_every_command_and_option() {
+        for (shell, kind) in Shell::ALL {
+            let script = script(kind);
+            for command in COMMANDS {
+                // What stands alone in the script, and not inside of another word.
+                let has = |word: &str| {
+                    script
+                        .split(|c: char| !c.is_alphanumeric() && c != '-')
+                        .any(|part| part == word)
+                };
+                assert!(has(command.name), "{shell}: {}", command.name);
+                for option in options(command) {
+                    for name in names(option) {
+                        let written = match kind {
+                            Shell::Fish => name.trim_start_matches('-'),
+                            _ => &name,
+                        };
+                        assert!(has(written), "{shell}: {} {name}", command.name);
+                    }
+                }
+            }
+            for (key, values) in options_with_values() {
+                if let Values::Words(words) = values {
+                    let missing = words().into_iter().find(|word| !script.contains(word));
+                    assert_eq!(missing, None, "{shell}: {key}");
+                }
+            }
+        }
+    }
 }
