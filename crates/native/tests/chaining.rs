@@ -11,41 +11,10 @@
 mod common;
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus};
 
 use common::{Fixture, Owner, guest, publish};
 use tepui_native::code::CodeRegion;
-
-const CASE: &str = "TEPUI_NATIVE_CHAINING_CASE";
-
-/// This binary as a command, behind the emulator that `TEPUI_TEST_RUNNER` names:
-/// the system cannot start a program of another machine by itself.
-fn this_binary() -> Command {
-    let binary = std::env::current_exe().expect("this binary");
-    let runner = std::env::var("TEPUI_TEST_RUNNER").unwrap_or_default();
-    let mut words = runner.split_whitespace();
-    let Some(emulator) = words.next() else {
-        return Command::new(binary);
-    };
-    let mut command = Command::new(emulator);
-    command.args(words).arg(binary);
-    command
-}
-
-/// Runs the test `name` of this binary again, as the case itself.
-fn run(name: &str) -> ExitStatus {
-    this_binary()
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(CASE, name)
-        .stderr(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .status()
-        .expect("the case runs")
-}
-
-fn is_case(name: &str) -> bool {
-    std::env::var(CASE).is_ok_and(|case| case == name)
-}
+use tepui_testing::process::{is_case, run_case};
 
 extern "C" fn exit_42(
     _signal: libc::c_int,
@@ -120,7 +89,10 @@ fn host_fault_reaches_earlier_handler() {
         );
         fault_as_host();
     }
-    assert_eq!(run("host_fault_reaches_earlier_handler").code(), Some(42));
+    assert_eq!(
+        run_case("host_fault_reaches_earlier_handler").code(),
+        Some(42)
+    );
 }
 
 #[test]
@@ -129,7 +101,7 @@ fn plain_handler_is_called() {
         handle(exit_43 as *const () as usize, 0);
         fault_as_host();
     }
-    assert_eq!(run("plain_handler_is_called").code(), Some(43));
+    assert_eq!(run_case("plain_handler_is_called").code(), Some(43));
 }
 
 #[test]
@@ -138,7 +110,7 @@ fn mask_is_what_was_asked_for() {
         handle(mask_tells as *const () as usize, libc::SA_NODEFER);
         fault_as_host();
     }
-    assert_eq!(run("mask_is_what_was_asked_for").code(), Some(44));
+    assert_eq!(run_case("mask_is_what_was_asked_for").code(), Some(44));
 }
 
 #[test]
@@ -148,7 +120,7 @@ fn unexpected_fault_in_code_reaches_earlier_handler() {
         fault_in_code();
     }
     assert_eq!(
-        run("unexpected_fault_in_code_reaches_earlier_handler").code(),
+        run_case("unexpected_fault_in_code_reaches_earlier_handler").code(),
         Some(42)
     );
 }
@@ -160,7 +132,7 @@ fn default_action_ends_the_process() {
         fault_as_host();
     }
     assert_eq!(
-        run("default_action_ends_the_process").signal(),
+        run_case("default_action_ends_the_process").signal(),
         Some(libc::SIGSEGV)
     );
 }
@@ -171,7 +143,10 @@ fn faults_are_not_ignored() {
         handle(libc::SIG_IGN, 0);
         fault_in_code();
     }
-    assert_eq!(run("faults_are_not_ignored").signal(), Some(libc::SIGSEGV));
+    assert_eq!(
+        run_case("faults_are_not_ignored").signal(),
+        Some(libc::SIGSEGV)
+    );
 }
 
 #[test]
@@ -183,7 +158,7 @@ fn sent_signals_end_or_are_ignored_as_before() {
         std::process::exit(45);
     }
     assert_eq!(
-        run("sent_signals_end_or_are_ignored_as_before").code(),
+        run_case("sent_signals_end_or_are_ignored_as_before").code(),
         Some(45)
     );
 }
@@ -197,7 +172,7 @@ fn sent_signal_ends_by_default() {
         std::process::exit(9);
     }
     assert_eq!(
-        run("sent_signal_ends_by_default").signal(),
+        run_case("sent_signal_ends_by_default").signal(),
         Some(libc::SIGFPE)
     );
 }
@@ -212,7 +187,7 @@ fn one_shot_handler_is_called_once() {
         fault();
     }
     assert_eq!(
-        run("one_shot_handler_is_called_once").signal(),
+        run_case("one_shot_handler_is_called_once").signal(),
         Some(libc::SIGSEGV)
     );
 }
@@ -232,7 +207,7 @@ fn overflow_of_the_host_stack_is_reported_as_ever() {
     }
     // Rust's own handler says so and aborts.
     assert_eq!(
-        run("overflow_of_the_host_stack_is_reported_as_ever").signal(),
+        run_case("overflow_of_the_host_stack_is_reported_as_ever").signal(),
         Some(libc::SIGABRT)
     );
 }
@@ -252,5 +227,5 @@ fn other_hooks_are_refused() {
         let refused = result.is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists);
         std::process::exit(if refused { 46 } else { 1 });
     }
-    assert_eq!(run("other_hooks_are_refused").code(), Some(46));
+    assert_eq!(run_case("other_hooks_are_refused").code(), Some(46));
 }

@@ -10,33 +10,15 @@
 
 mod common;
 
-use std::process::Command;
 use std::ptr;
 
 use common::{Fixture, Owner, REPORTED, guest, publish};
 use tepui_native::code::CodeRegion;
+use tepui_testing::process::{is_case, run_case};
 use windows_sys::Win32::Foundation::EXCEPTION_ACCESS_VIOLATION;
 use windows_sys::Win32::System::Diagnostics::Debug::{
     AddVectoredExceptionHandler, EXCEPTION_CONTINUE_SEARCH, EXCEPTION_POINTERS,
 };
-
-const CASE: &str = "TEPUI_NATIVE_EXCEPTION_CASE";
-
-/// Runs the test `name` of this binary again, as the case itself; its exit code.
-fn run(name: &str) -> Option<i32> {
-    Command::new(std::env::current_exe().expect("this binary"))
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(CASE, name)
-        .stderr(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .status()
-        .expect("the case runs")
-        .code()
-}
-
-fn is_case(name: &str) -> bool {
-    std::env::var(CASE).is_ok_and(|case| case == name)
-}
 
 /// Reads what nobody may.
 fn fault() {
@@ -61,7 +43,10 @@ fn faults_of_the_host_go_to_other_handlers() {
         fault();
         std::process::exit(1);
     }
-    assert_eq!(run("faults_of_the_host_go_to_other_handlers"), Some(42));
+    assert_eq!(
+        run_case("faults_of_the_host_go_to_other_handlers").code(),
+        Some(42)
+    );
 }
 
 #[test]
@@ -72,7 +57,7 @@ fn faults_of_the_host_end_the_process() {
         std::process::exit(1);
     }
     assert_eq!(
-        run("faults_of_the_host_end_the_process"),
+        run_case("faults_of_the_host_end_the_process").code(),
         Some(EXCEPTION_ACCESS_VIOLATION)
     );
 }
@@ -89,7 +74,7 @@ fn what_code_is_not_expected_to_do_is_no_trap() {
         std::process::exit(1);
     }
     assert_eq!(
-        run("what_code_is_not_expected_to_do_is_no_trap"),
+        run_case("what_code_is_not_expected_to_do_is_no_trap").code(),
         Some(EXCEPTION_ACCESS_VIOLATION)
     );
 }

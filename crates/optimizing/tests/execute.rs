@@ -11,7 +11,7 @@ mod common;
 use std::ffi::c_void;
 use std::ptr;
 
-use common::{BARE, GUARDED, Loaded, METERED};
+use common::BARE;
 use tepui_abi::builtin::{Builtin, TABLE_HEADER_WORDS};
 use tepui_abi::layout::{FuncRefLayout, MemoryLayout, StoreLayout, TableLayout};
 use tepui_abi::profile::OSR_SLOT_BYTES;
@@ -22,6 +22,7 @@ use tepui_abi::{
 };
 use tepui_module::{FuncIndex, MemoryIndex};
 use tepui_optimizing::{OptLevel, Optimizing, Processor, Verifier};
+use tepui_testing::modules::{GUARDED, Loaded, METERED};
 
 /// Calls with everything on, and with nothing.
 const ALL: [Tunables; 4] = [
@@ -133,8 +134,8 @@ impl Instance {
         let functions: Vec<_> = loaded
             .functions()
             .map(|function| {
-                let compiled = loaded
-                    .compile(&compiler, &plan, function, Entry::Start, batch)
+                let compiled = compiler
+                    .compile(&loaded.input(&plan, function, Entry::Start, batch))
                     .expect("the function can be compiled");
                 let code = publish(&compiled);
                 (compiled, code)
@@ -321,15 +322,12 @@ impl Instance {
     /// Enters a function at one of its loops.
     fn enter_at(&self, function: u32, index: u32, slots: &[u64]) -> u64 {
         let plan = self.loaded.plan(&self.compiler);
+        let function = tepui_module::DefinedFuncIndex::new(function);
+        let entry = Entry::Loop { index };
+        let input = self.loaded.input(&plan, function, entry, self.batch);
         let compiled = self
-            .loaded
-            .compile(
-                &self.compiler,
-                &plan,
-                tepui_module::DefinedFuncIndex::new(function),
-                Entry::Loop { index },
-                self.batch,
-            )
+            .compiler
+            .compile(&input)
             .expect("the loop can be entered");
         let code = publish(&compiled);
         relocate(&compiled, code, &self.functions);

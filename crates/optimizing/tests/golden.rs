@@ -8,10 +8,12 @@ mod common;
 
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use common::{BARE, GUARDED, Loaded, METERED};
+use common::BARE;
 use tepui_abi::{Architecture, Batch, Entry, Tunables};
+use tepui_testing::golden::{self, Version};
+use tepui_testing::modules::{GUARDED, Loaded, METERED};
 
 /// The tunables that a file asks for in its first line: `;; checked`.
 fn tunables(text: &str) -> Tunables {
@@ -28,7 +30,7 @@ fn tunables(text: &str) -> Tunables {
     }
 }
 
-fn render(path: &Path) -> [(&'static str, String); 3] {
+fn render(path: &Path) -> Vec<Version> {
     let text = fs::read_to_string(path).expect("the file can be read");
     let loaded = Loaded::text(&text);
     let tunables = tunables(&text);
@@ -37,6 +39,7 @@ fn render(path: &Path) -> [(&'static str, String); 3] {
     let architectures = [Architecture::X86_64, Architecture::Aarch64];
     for (architecture, out) in architectures.into_iter().zip(&mut code) {
         let compiler = common::compiler(architecture, tunables);
+        let plan = loaded.plan(&compiler);
         for function in loaded.functions() {
             let loops = loaded.summaries.function(function).loops;
             // Files that are about it are named for it.
@@ -47,8 +50,8 @@ fn render(path: &Path) -> [(&'static str, String); 3] {
                     .map(|index| Entry::Loop { index }),
             );
             for entry in entries {
-                let listing = loaded
-                    .list(&compiler, function.as_u32(), entry, Batch::Whole)
+                let listing = compiler
+                    .list(&loaded.input(&plan, function, entry, Batch::Whole))
                     .expect("the function can be compiled");
                 let head = format!(";; function {function}, {entry:?}\n");
                 writeln!(out, "{head}{}", listing.instructions).expect("a string takes all");
@@ -60,48 +63,12 @@ fn render(path: &Path) -> [(&'static str, String); 3] {
     }
     let [x86_64, aarch64] = code;
     [("clif", clif), ("x86_64", x86_64), ("aarch64", aarch64)]
+        .map(|(extension, text)| (extension.to_owned(), text))
+        .into()
 }
 
 #[test]
 fn code_is_as_blessed() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let bless = std::env::var_os("BLESS").is_some_and(|value| value == "1");
-    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
-        .expect("the folder exists")
-        .map(|entry| entry.expect("the folder can be read").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wat"))
-        .collect();
-    files.sort();
-    assert!(files.len() >= 8, "only {} files", files.len());
-    let mut wrong = Vec::new();
-    for file in files {
-        for (extension, actual) in render(&file) {
-            let golden = file.with_extension(extension);
-            if bless {
-                fs::write(&golden, &actual).expect("the file can be written");
-                continue;
-            }
-            let expected = fs::read_to_string(&golden).unwrap_or_default();
-            if let Some((number, (was, is))) = expected
-                .lines()
-                .chain(std::iter::repeat(""))
-                .zip(actual.lines())
-                .enumerate()
-                .find(|(_, (was, is))| was != is)
-            {
-                wrong.push(format!(
-                    "{}:{}\n  was: {was}\n   is: {is}",
-                    golden.display(),
-                    number + 1
-                ));
-            } else if expected != actual {
-                wrong.push(format!("{}: shorter than before", golden.display()));
-            }
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "code differs from the golden files; look at it, and if it is good, run with BLESS=1\n{}",
-        wrong.join("\n")
-    );
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    golden::check(&folder, 8, render);
 }

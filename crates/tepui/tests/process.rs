@@ -11,21 +11,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
 use tepui::{Caller, Engine, Error, Extern, Features, Func, Instance, Linker, Module, Store, Trap};
+use tepui_testing::process::{self, is_any_case};
 
 /// Runs the test `name` of this binary in a process of its own, as a child.
 fn child(name: &str) -> Output {
-    tier::this_binary()
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env("TEPUI_CHILD", name)
+    process::case(name)
         // Otherwise glibc may take a new arena, of megabytes, for any thread.
         .env("MALLOC_ARENA_MAX", "1")
         .output()
         .unwrap()
-}
-
-/// Whether this process is the child.
-fn is_child() -> bool {
-    std::env::var_os("TEPUI_CHILD").is_some()
 }
 
 #[track_caller]
@@ -49,7 +43,7 @@ fn engine() -> Engine {
 
 #[test]
 fn every_tier() {
-    if !is_child() {
+    if !is_any_case() {
         tier::run_in_others(|_| &[]);
     }
 }
@@ -113,7 +107,7 @@ const MODULE: &str = "(module
 /// nothing behind.
 #[test]
 fn nothing_is_left_behind() {
-    if !is_child() {
+    if !is_any_case() {
         return assert_success(&child("nothing_is_left_behind"));
     }
     let engine = engine();
@@ -199,7 +193,7 @@ fn nothing_is_left_behind() {
 /// memory each than a process has mappings for: an error, not a crash.
 #[test]
 fn very_many_instances_in_one_store() {
-    if !is_child() {
+    if !is_any_case() {
         return assert_success(&child("very_many_instances_in_one_store"));
     }
     let engine = engine();
@@ -315,7 +309,7 @@ fn fault() {
 #[test]
 fn handlers_of_the_program_still_run() {
     let name = "handlers_of_the_program_still_run";
-    if !is_child() {
+    if !is_any_case() {
         let output = child(name);
         assert_eq!(output.status.code(), Some(7), "{output:?}");
         return;
@@ -329,7 +323,7 @@ fn handlers_of_the_program_still_run() {
 /// Runs the test of this name again in a process of its own, where a guest calls
 /// `host` after `prepare` has been there; gives what came of it.
 fn ended_in_host(name: &str, prepare: impl FnOnce(), host: fn()) -> Option<Output> {
-    if !is_child() {
+    if !is_any_case() {
         return Some(child(name));
     }
     prepare();
@@ -381,7 +375,7 @@ fn signals_from_outside_are_no_traps() {
 #[test]
 fn a_host_function_overflows_the_stack() {
     let name = "a_host_function_overflows_the_stack";
-    if !is_child() {
+    if !is_any_case() {
         let output = child(name);
         assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{output:?}");
         let text = String::from_utf8_lossy(&output.stderr);
@@ -411,7 +405,7 @@ fn a_host_function_overflows_the_stack() {
 #[test]
 fn a_handler_that_mends_the_fault() {
     let name = "a_handler_that_mends_the_fault";
-    if !is_child() {
+    if !is_any_case() {
         return assert_success(&child(name));
     }
     static PAGE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
@@ -464,7 +458,7 @@ fn a_handler_that_mends_the_fault() {
 #[test]
 fn panics_leave_nothing_behind() {
     let name = "panics_leave_nothing_behind";
-    if !is_child() {
+    if !is_any_case() {
         return assert_success(&child(name));
     }
     std::panic::set_hook(Box::new(|_| {}));

@@ -2,20 +2,14 @@
 
 use std::process::Command;
 
-/// The command `tepui`. `TEPUI_TEST_COMMAND` names another one to test in its
-/// place; `TEPUI_TEST_RUNNER` names an emulator that it is put behind, because the
-/// system cannot start a program of another machine by itself.
+/// The command `tepui`. `TEPUI_TEST_COMMAND` names another one to test in its place.
 pub(crate) fn tepui() -> Command {
-    let words = |name: &str| -> Vec<String> {
-        let value = std::env::var(name).unwrap_or_default();
-        value.split_whitespace().map(str::to_owned).collect()
+    let other = std::env::var("TEPUI_TEST_COMMAND").unwrap_or_default();
+    let mut words = other.split_whitespace();
+    let Some(name) = words.next() else {
+        return tepui_testing::process::program(env!("CARGO_BIN_EXE_tepui"));
     };
-    let mut line = words("TEPUI_TEST_COMMAND");
-    if line.is_empty() {
-        line = words("TEPUI_TEST_RUNNER");
-        line.push(env!("CARGO_BIN_EXE_tepui").to_owned());
-    }
-    let mut command = Command::new(&line[0]);
-    command.args(&line[1..]);
+    let mut command = Command::new(name);
+    command.args(words);
     command
 }

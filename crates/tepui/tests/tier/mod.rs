@@ -8,9 +8,8 @@
 
 #![allow(dead_code, reason = "each binary uses some of it")]
 
-use std::process::Command;
-
 use tepui::{Config, Engine, Strategy};
+use tepui_testing::process::this_binary;
 
 const VARIABLE: &str = "TEPUI_TEST_TIER";
 
@@ -40,20 +39,6 @@ pub(crate) fn config() -> Config {
 /// An engine of [`config`].
 pub(crate) fn engine() -> Engine {
     Engine::new(&config()).unwrap()
-}
-
-/// This binary as a command, behind the emulator that `TEPUI_TEST_RUNNER` names:
-/// the system cannot start a program of another machine by itself.
-pub(crate) fn this_binary() -> Command {
-    let binary = std::env::current_exe().expect("this binary");
-    let runner = std::env::var("TEPUI_TEST_RUNNER").unwrap_or_default();
-    let mut words = runner.split_whitespace();
-    let Some(emulator) = words.next() else {
-        return Command::new(binary);
-    };
-    let mut command = Command::new(emulator);
-    command.args(words).arg(binary);
-    command
 }
 
 /// Runs the tests of this binary in the other tiers, without those whose names
