@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use tepui_module::{Error, Features, Module, Summaries, TypeRegistry};
+use tepui_module::{Error, Features, Module, Summaries, TypeRegistry, leb128};
 
 /// Bytes of a module in the text format.
 pub(crate) fn wasm(text: &str) -> Vec<u8> {
@@ -41,16 +41,8 @@ pub(crate) fn sections(sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// Appends an unsigned LEB128 number.
-pub(crate) fn leb(bytes: &mut Vec<u8>, mut value: u32) {
-    loop {
-        let low = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            bytes.push(low);
-            return;
-        }
-        bytes.push(low | 0x80);
-    }
+pub(crate) fn leb(bytes: &mut Vec<u8>, value: u32) {
+    leb128::write(bytes, value);
 }
 
 /// A function body with its size before it.
