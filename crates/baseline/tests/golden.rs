@@ -12,11 +12,13 @@ mod common;
 
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use common::{BARE, GUARDED, Loaded, METERED, everything};
-use tepui_abi::{Architecture, Batch, Compiler, Target, Tunables};
+use common::{BARE, everything};
+use tepui_abi::{Architecture, Batch, Compiler, Entry, Target, Tunables};
 use tepui_baseline::{Baseline, CpuFeatures, Listing};
+use tepui_testing::golden::{self, Version};
+use tepui_testing::modules::{GUARDED, Loaded, METERED};
 use yaxpeax_arch::{Decoder, LengthedInstruction, U8Reader};
 
 /// The tunables that a file asks for in its first line: `;; checked`.
@@ -195,7 +197,7 @@ fn render_all(loaded: &Loaded, compiler: &Baseline) -> String {
     let mut out = String::new();
     for function in loaded.functions() {
         let listing = compiler
-            .list(&loaded.input(&plan, function, Batch::Whole))
+            .list(&loaded.input(&plan, function, Entry::Start, Batch::Whole))
             .expect("the function can be compiled");
         let index = loaded.module.func_index(function);
         let name = loaded
@@ -209,11 +211,11 @@ fn render_all(loaded: &Loaded, compiler: &Baseline) -> String {
 }
 
 /// What should stand beside the file, by the extension.
-fn versions(path: &Path) -> Vec<(String, String)> {
+fn versions(path: &Path) -> Vec<Version> {
     let text = fs::read_to_string(path).expect("the file can be read");
     let loaded = Loaded::text(&text);
     let tunables = tunables(&text);
-    let mut versions: Vec<(String, String)> = Vec::new();
+    let mut versions = Vec::new();
     for architecture in [Architecture::X86_64, Architecture::Aarch64] {
         let make = |cpu| Baseline::new(Target::of(architecture), cpu, tunables);
         let (Ok(full), Ok(least)) = (make(everything()), make(CpuFeatures::LEAST)) else {
@@ -236,46 +238,6 @@ fn versions(path: &Path) -> Vec<(String, String)> {
 
 #[test]
 fn code_is_as_blessed() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let bless = std::env::var_os("BLESS").is_some_and(|value| value == "1");
-    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
-        .expect("the folder exists")
-        .map(|entry| entry.expect("the folder can be read").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wat"))
-        .collect();
-    files.sort();
-    assert!(files.len() >= 12, "only {} files", files.len());
-    let mut wrong = Vec::new();
-    for file in files {
-        let versions = versions(&file);
-        assert!(!versions.is_empty(), "no architecture has a compiler");
-        for (extension, actual) in versions {
-            let golden = file.with_extension(extension);
-            if bless {
-                fs::write(&golden, &actual).expect("the file can be written");
-                continue;
-            }
-            let expected = fs::read_to_string(&golden).unwrap_or_default();
-            if let Some((number, (was, is))) = expected
-                .lines()
-                .chain(std::iter::repeat(""))
-                .zip(actual.lines())
-                .enumerate()
-                .find(|(_, (was, is))| was != is)
-            {
-                wrong.push(format!(
-                    "{}:{}\n  was: {was}\n   is: {is}",
-                    golden.display(),
-                    number + 1
-                ));
-            } else if expected != actual {
-                wrong.push(format!("{}: shorter than before", golden.display()));
-            }
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "code differs from the golden files; look at it, and if it is good, run with BLESS=1\n{}",
-        wrong.join("\n")
-    );
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    golden::check(&folder, 12, versions);
 }

@@ -3,9 +3,10 @@
 
 mod common;
 
-use common::{GUARDED, Loaded, everything};
-use tepui_abi::{Architecture, Batch, Target};
+use common::everything;
+use tepui_abi::{Architecture, Batch, Entry, Target};
 use tepui_baseline::Baseline;
+use tepui_testing::modules::{GUARDED, Loaded};
 
 /// What `udf` is, in the encoding of aarch64.
 const UNDEFINED_MASK: u32 = 0xffff_0000;
@@ -43,7 +44,7 @@ fn compile(loaded: &Loaded) -> (Vec<u8>, Vec<u32>) {
     let plan = loaded.plan(&compiler);
     let function = loaded.functions().next().expect("there is a function");
     let listing = compiler
-        .list(&loaded.input(&plan, function, Batch::Whole))
+        .list(&loaded.input(&plan, function, Entry::Start, Batch::Whole))
         .expect("the function can be compiled");
     let sites = listing.function.metadata.traps;
     let mut code = listing.function.code;

