@@ -21,8 +21,17 @@ const HELP: &str = "\
 Usage: cargo xtask small
 
 Builds the command with the interpreter alone, under the profile `small`, and
-prints its size and the peak memory of running an empty program.
+prints its size and the peak memory of running an empty program. Fails when
+either is more than docs/small.md promises (for x86-64 Linux).
 ";
+
+/// Bytes that the command may have, and that it may take for an empty program. They are promised for one
+/// kind of machine; others have other instructions and other C libraries.
+const LIMITS: Option<(u64, u64)> = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+    Some((1_500_000, 4_000_000))
+} else {
+    None
+};
 
 /// A module that has a `_start` which does nothing.
 pub(crate) const EMPTY: &[u8] = b"\0asm\x01\0\0\0\
@@ -101,7 +110,34 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         "an empty program takes {} bytes of memory at most, 2 to 3 MB of which are those of whoever starts it, and {:?}",
         run.sample.peak, run.sample.wall
     );
-    Ok(ExitCode::SUCCESS)
+    let problems = problems(bytes, run.sample.peak, LIMITS);
+    for problem in &problems {
+        eprintln!("error: {problem}");
+    }
+    Ok(if problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What is more than it may be.
+fn problems(size: u64, peak: u64, limits: Option<(u64, u64)>) -> Vec<String> {
+    let Some((most, most_memory)) = limits else {
+        println!("there are no limits for this kind of machine");
+        return Vec::new();
+    };
+    let checks = [
+        ("the command has", size, most),
+        ("an empty program takes", peak, most_memory),
+    ];
+    checks
+        .into_iter()
+        .filter(|(_, is, may)| is > may)
+        .map(|(what, is, may)| {
+            format!("{what} {is} bytes, {} more than the {may} it may", is - may)
+        })
+        .collect()
 }
 
 /// What every crate is compiled with: flags that the user has set, and where sources
@@ -139,4 +175,21 @@ fn rust_flags() -> Result<OsString> {
         flags.push("=");
     }
     Ok(flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::problems;
+
+    #[test]
+    fn what_is_too_large_is_named() {
+        let limits = Some((1000, 5000));
+        assert!(problems(1000, 5000, limits).is_empty());
+        assert!(problems(9999, 9999, None).is_empty());
+        assert_eq!(
+            problems(1001, 5000, limits),
+            ["the command has 1001 bytes, 1 more than the 1000 it may"]
+        );
+        assert_eq!(problems(2000, 6000, limits).len(), 2);
+    }
 }
