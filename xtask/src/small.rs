@@ -33,6 +33,9 @@ const LIMITS: Option<(u64, u64)> = if cfg!(all(target_os = "linux", target_arch 
     None
 };
 
+/// How often the empty program is run.
+const RUNS: usize = 5;
+
 /// A module that has a `_start` which does nothing.
 pub(crate) const EMPTY: &[u8] = b"\0asm\x01\0\0\0\
     \x01\x04\x01\x60\0\0\
@@ -102,15 +105,26 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         one_thread: false,
         timeout: Duration::from_secs(60),
     };
-    let run = measure::run(&job, &folder)?;
-    if run.sample.status != 0 {
-        return Err(format!("an empty program ends badly: {}", run.complaint()).into());
+    // How many pages the system maps beside those that are touched differs from run to run.
+    let mut least: Option<measure::Sample> = None;
+    for _ in 0..RUNS {
+        let run = measure::run(&job, &folder)?;
+        if run.sample.status != 0 {
+            return Err(format!("an empty program ends badly: {}", run.complaint()).into());
+        }
+        if least
+            .as_ref()
+            .is_none_or(|least| run.sample.peak < least.peak)
+        {
+            least = Some(run.sample);
+        }
     }
+    let least = least.ok_or("an empty program was never run")?;
     println!(
         "an empty program takes {} bytes of memory at most, 2 to 3 MB of which are those of whoever starts it, and {:?}",
-        run.sample.peak, run.sample.wall
+        least.peak, least.wall
     );
-    let problems = problems(bytes, run.sample.peak, LIMITS);
+    let problems = problems(bytes, least.peak, LIMITS);
     for problem in &problems {
         eprintln!("error: {problem}");
     }

@@ -13,6 +13,7 @@ use crate::const_expr::{ConstExpr, ConstOp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::features::{Features, Proposal};
 use crate::module::*;
+use crate::order;
 use crate::support::{self, Refused};
 use crate::types::{
     ExternType, GlobalType, HeapType, MemoryType, RefType, TableType, TagType, TypeId, ValType,
@@ -760,7 +761,9 @@ impl<'a> Decoder<'a> {
         let module = self.module;
         let exports = module.exports;
         let mut exports_by_name: Vec<_> = (0..exports.len() as u32).collect();
-        exports_by_name.sort_unstable_by_key(|&position| &*exports[position as usize].name);
+        order::sort_by_key(&mut exports_by_name, |position| {
+            &*exports[position as usize].name
+        });
 
         let module = Module {
             features: self.features,

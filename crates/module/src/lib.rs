@@ -44,6 +44,7 @@ pub mod module;
 mod names;
 #[cfg(feature = "decoder")]
 mod nesting;
+mod order;
 mod summary;
 #[cfg(feature = "decoder")]
 mod support;

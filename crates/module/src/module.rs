@@ -12,6 +12,7 @@
 use crate::canon::{RecGroup, RegistryId, SubType, TypeLookup};
 use crate::const_expr::ConstExpr;
 use crate::features::Features;
+use crate::order;
 use crate::types::{
     ExternType, FuncType, GlobalType, MemoryType, RefType, TableType, TagType, TypeId, ValType,
 };
@@ -80,11 +81,11 @@ impl ModuleType {
 
 /// One index of each type, in the order of their ids.
 pub(crate) fn types_by_id(types: &[ModuleType]) -> Vec<TypeIndex> {
-    let id = |index: &TypeIndex| types[index.index()].get().id();
-    let mut by_id: Vec<_> = (0..types.len() as u32).map(TypeIndex::new).collect();
-    by_id.sort_unstable_by_key(id);
-    by_id.dedup_by_key(|index| id(index));
-    by_id
+    let id = |place: u32| types[place as usize].get().id();
+    let mut by_id: Vec<_> = (0..types.len() as u32).collect();
+    order::sort_by_key(&mut by_id, id);
+    by_id.dedup_by_key(|place| id(*place));
+    by_id.into_iter().map(TypeIndex::new).collect()
 }
 
 /// Adds the types of a group.

@@ -8,6 +8,7 @@
 use crate::FuncIndex;
 use crate::leb128;
 use crate::module::Module;
+use crate::order;
 use alloc::vec::Vec;
 #[cfg(feature = "decoder")]
 use wasmparser::{BinaryReader, BranchHintSectionReader};
@@ -85,7 +86,13 @@ impl Module {
     /// The names of all functions in the name section.
     pub fn function_names<'a>(&self, bytes: &'a [u8]) -> FunctionNames<'a> {
         let mut names: Vec<_> = self.function_naming(bytes).collect();
-        names.sort_by_key(|(index, _)| *index);
+        // They are to be in order. Of several for a function the first counts.
+        if !names.is_sorted_by_key(|(index, _)| *index) {
+            let mut places: Vec<_> = (0..names.len() as u32).collect();
+            order::sort_by_key(&mut places, |place| (names[place as usize].0, place));
+            let sorted = places.into_iter().map(|place| names[place as usize]);
+            names = sorted.collect();
+        }
         names.dedup_by_key(|(index, _)| *index);
         FunctionNames { names }
     }

@@ -184,7 +184,7 @@ impl Job<'_> {
                 done.push((taken, result));
             }
         };
-        let mut done = std::thread::scope(|scope| {
+        let done = std::thread::scope(|scope| {
             let helpers: Vec<_> = (1..threads.get().min(pieces.len()))
                 .map_while(|_| {
                     std::thread::Builder::new()
@@ -203,8 +203,12 @@ impl Job<'_> {
             }
             done
         });
-        done.sort_unstable_by_key(|(taken, _)| *taken);
-        let parts: Result<Vec<_>> = done.into_iter().map(|(_, result)| result).collect();
+        // Behind the first that failed some may be missing.
+        let mut parts: Vec<_> = pieces.iter().map(|_| None).collect();
+        for (taken, result) in done {
+            parts[taken] = Some(result);
+        }
+        let parts: Result<Vec<_>> = parts.into_iter().flatten().collect();
         Ok(Summaries::join(parts?))
     }
 

@@ -288,6 +288,27 @@ fn hostile_names_are_shown_safely() {
 }
 
 #[test]
+fn names_of_functions_are_put_in_order() {
+    let names: &[(u8, u8)] = &[(9, b'c'), (3, b'a'), (9, b'd'), (0, b'z'), (3, b'b')];
+    let mut content = vec![names.len() as u8];
+    for (index, name) in names {
+        content.extend([*index, 1, *name]);
+    }
+    let mut section = b"\x04name\x01".to_vec();
+    section.push(content.len() as u8);
+    section.extend(content);
+    let bytes = sections(&[(0, section)]);
+    let (module, _) = try_load(&bytes, Features::default()).unwrap();
+    let names = module.function_names(&bytes);
+    // Of several for a function the first counts.
+    let found: Vec<_> = names
+        .iter()
+        .map(|(index, name)| (index.as_u32(), name))
+        .collect();
+    assert_eq!(found, [(0, "z"), (3, "a"), (9, "c")]);
+}
+
+#[test]
 fn the_first_error_is_reported_whatever_the_threads() {
     let mut text = String::from("(module ");
     for i in 0..4_000 {
