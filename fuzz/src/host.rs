@@ -419,6 +419,7 @@ pub(crate) fn enter(
             }
         }
     }
+    store.as_context_mut().data_mut().note("enter".into());
     let mut results: Vec<Val> = ty.results().map(|ty| Val::default_for(&ty)).collect();
     let result = func.call(store.as_context_mut(), &params, &mut results);
     let mut text = String::from("gave");

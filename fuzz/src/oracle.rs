@@ -28,7 +28,8 @@ use crate::numbers::Numbers;
 pub struct Outcome {
     /// Ways in which it was run.
     pub executions: usize,
-    /// Functions called, in all runs.
+    /// Functions entered from the host, in all runs, those that the host calls when it
+    /// was called itself among them.
     pub calls: usize,
     /// Calls that came to an end without a trap.
     pub returned: usize,
@@ -86,7 +87,7 @@ pub fn check_with<'a>(
             }
         };
         for event in &events {
-            outcome.calls += usize::from(event.starts_with("call "));
+            outcome.calls += usize::from(event == "enter");
             outcome.returned += usize::from(event.starts_with("gave"));
         }
         outcome.never_ran |= events.first().is_some_and(|first| first.starts_with("no "));
