@@ -4,7 +4,7 @@
 //! This file holds unsafe code: the slot stack is raw memory, and activations of
 //! one store form a list through the native stack.
 
-use alloc::alloc::{Layout, alloc_zeroed, dealloc};
+use alloc::alloc::{Layout, alloc, dealloc};
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
@@ -73,8 +73,11 @@ pub enum Outcome {
 pub(crate) struct State {
     /// The length of memory 0 in bytes, as it was when it was last looked at.
     pub(crate) len: usize,
-    /// The address that frames must not reach.
+    /// The address that frames must not reach before [`State::reach`] has moved it.
     pub(crate) stack_end: usize,
+    /// The address up to which a frame that was refused would have reached.
+    pub(crate) wanted: usize,
+    stack: *mut SlotStack,
     pub(crate) runtime: &'static Runtime,
     /// Where the guest is, whenever the runtime is asked for something.
     pub(crate) ip: Ip,
@@ -98,11 +101,37 @@ pub(crate) struct State {
     tag: usize,
 }
 
+impl State {
+    /// Moves the end of the stack behind the frame that was refused. Answers whether
+    /// there is room for it.
+    ///
+    /// # Safety
+    ///
+    /// `state` is that of a run, whose stack is not borrowed.
+    pub(crate) unsafe fn reach(state: *mut State) -> bool {
+        // SAFETY: the caller's; a stack outlives the runs on it.
+        unsafe {
+            let stack = &mut *(*state).stack;
+            let reached = stack.reach((*state).wanted);
+            (*state).stack_end = stack.clean;
+            reached
+        }
+    }
+}
+
+/// Bytes that a stack is cleared by at a time.
+const CLEARED_AT_ONCE: usize = 4 << 10;
+
 /// The stack of slots on which the functions of one store run.
+///
+/// It is cleared as far as frames reach, when they first do: a store whose functions
+/// need little of it is made without touching the rest.
 #[derive(Debug)]
 pub struct SlotStack {
     base: NonNull<u8>,
     bytes: usize,
+    /// The address up to which it has been cleared.
+    clean: usize,
     innermost: *const State,
 }
 
@@ -121,12 +150,31 @@ impl SlotStack {
         let bytes = bytes.max(4 << 10).checked_next_multiple_of(16)?;
         let layout = SlotStack::layout(bytes)?;
         // SAFETY: the size is not zero.
-        let base = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+        let base = NonNull::new(unsafe { alloc(layout) })?;
         Some(SlotStack {
             base,
             bytes,
+            clean: base.as_ptr().addr(),
             innermost: ptr::null(),
         })
+    }
+
+    /// Clears what lies below `end` and was not used yet. Answers whether `end` is still
+    /// in the stack.
+    fn reach(&mut self, end: usize) -> bool {
+        let base = self.base.as_ptr();
+        let last = base.addr() + self.bytes;
+        if end > last {
+            return false;
+        }
+        if end > self.clean {
+            let clean = end.saturating_add(CLEARED_AT_ONCE).min(last);
+            // SAFETY: from inside of the memory to its end at most, and behind every
+            // frame that there is.
+            unsafe { ptr::write_bytes(base.with_addr(self.clean), 0, clean - self.clean) };
+            self.clean = clean;
+        }
+        true
     }
 
     /// The activations that run or wait, innermost first.
@@ -185,14 +233,13 @@ impl SlotStack {
         parameters: impl FnOnce(*mut u64),
         finish: impl FnOnce(Outcome, *mut u64) -> R,
     ) -> R {
-        // SAFETY: the caller's promises. Addresses stay inside of the stack: the
-        // room for area, header and frame is compared with its end first.
+        // SAFETY: the caller's promises. Addresses stay inside of the stack: that
+        // area, header and frame have room is asked first.
         unsafe {
             let code = code.as_ptr();
             let top = (*stack).top().next_multiple_of(16);
-            let end = (*stack).base.as_ptr().addr() + (*stack).bytes;
             let needed = (*code).area_bytes + HEADER_BYTES + (*code).frame_bytes;
-            if end.checked_sub(top).is_none_or(|room| room < needed) {
+            if !(*stack).reach(top.saturating_add(needed)) {
                 return finish(Outcome::Trap(Trap::StackOverflow), ptr::null_mut());
             }
             let area: *mut u64 = (*stack).base.as_ptr().with_addr(top).cast();
@@ -208,7 +255,9 @@ impl SlotStack {
             let (mem, len) = memory0(context);
             let mut state = State {
                 len,
-                stack_end: end,
+                stack_end: (*stack).clean,
+                wanted: 0,
+                stack,
                 runtime,
                 ip,
                 fp,

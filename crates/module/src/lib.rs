@@ -77,8 +77,10 @@ pub use types::{
     CompositeType, ExternType, FieldType, FuncType, GlobalType, HeapType, MemoryType, RefType,
     StorageType, TableType, TagType, TypeId, ValType,
 };
-#[cfg(feature = "decoder")]
 pub use validate::Bodies;
+#[cfg(feature = "decoder")]
+#[cfg(feature = "std")]
+pub use validate::processors;
 pub use visit::{CallKind, IntoStep};
 
 /// The decoder whose readers and operators this crate's types speak of, in the

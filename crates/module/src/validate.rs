@@ -40,6 +40,14 @@ impl core::fmt::Debug for Bodies {
     }
 }
 
+/// How many threads the process may run at once, as the system told when it was first
+/// asked: to ask takes as long as to validate a small module. One where it does not tell.
+#[cfg(feature = "std")]
+pub fn processors() -> NonZeroUsize {
+    static PROCESSORS: std::sync::OnceLock<NonZeroUsize> = std::sync::OnceLock::new();
+    *PROCESSORS.get_or_init(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+}
+
 /// Less code than this is validated by one thread.
 #[cfg(feature = "std")]
 const CODE_PER_THREAD: usize = 128 << 10;
@@ -74,10 +82,8 @@ impl Bodies {
         #[cfg(feature = "std")]
         {
             let most = module.code_range().len() / CODE_PER_THREAD;
-            if let Some(most) = NonZeroUsize::new(most)
-                && let Ok(there) = std::thread::available_parallelism()
-            {
-                return self.validate_with(module, bytes, there.min(most));
+            if let Some(most) = NonZeroUsize::new(most).filter(|most| most.get() > 1) {
+                return self.validate_with(module, bytes, processors().min(most));
             }
         }
         self.validate_here(module, bytes)

@@ -223,8 +223,7 @@ impl Engine {
         self.inner
             .config
             .compile_threads
-            .or_else(|| std::thread::available_parallelism().ok())
-            .unwrap_or(NonZeroUsize::MIN)
+            .unwrap_or_else(tepui_module::processors)
     }
 
     /// The canonical types, for reading.

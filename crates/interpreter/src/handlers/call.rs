@@ -137,6 +137,20 @@ unsafe fn interpreted(reference: *const u8) -> Option<(*const FunctionCode, Ctx)
     }
 }
 
+/// Whether a frame may reach to `end`. If not, nothing has happened yet, and
+/// [`further`] is to be asked.
+#[inline(always)]
+unsafe fn reaches(r: &Regs, end: usize) -> bool {
+    // SAFETY: as for a handler.
+    unsafe {
+        let reaches = end <= (*r.state).stack_end;
+        if !reaches {
+            (*r.state).wanted = end;
+        }
+        reaches
+    }
+}
+
 /// Enters a function in a new frame.
 ///
 /// With the loop this is a call of its own, so that handlers that may run the host
@@ -146,8 +160,8 @@ unsafe fn push(mut r: Regs, code: *const FunctionCode, fp: Fp, ret: Ip, ctx: Ctx
     // SAFETY: as for a handler; the frame is inside of the stack when its end
     // is, because the caller's is and the new one begins in it.
     unsafe {
-        if fp.addr() + (*code).frame_bytes > (*r.state).stack_end {
-            return r.trap(Trap::StackOverflow);
+        if !reaches(&r, fp.addr() + (*code).frame_bytes) {
+            return further(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float);
         }
         header(fp).write(Header {
             ip: ret,
@@ -184,8 +198,8 @@ unsafe fn push_across(mut r: Regs, code: *const FunctionCode, ctx: Ctx, operands
         if ctx == r.ctx {
             return push(r, code, fp, reload.wrapping_add(RELOAD_WORDS), ctx);
         }
-        if fp.addr() + (*code).frame_bytes > (*r.state).stack_end {
-            return r.trap(Trap::StackOverflow);
+        if !reaches(&r, fp.addr() + (*code).frame_bytes) {
+            return further(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float);
         }
         r.ctx = ctx;
         r = r.reloaded();
@@ -296,8 +310,8 @@ unsafe fn replace(mut r: Regs, code: *const FunctionCode, ctx: Ctx) -> Signal {
         let own = header(r.fp).read();
         let area = r.fp.byte_sub(HEADER_BYTES + r.word(3) as usize);
         let fp = area.wrapping_byte_add(r.word(0) as usize + HEADER_BYTES);
-        if fp.addr() + (*code).frame_bytes > (*r.state).stack_end {
-            return r.trap(Trap::StackOverflow);
+        if !reaches(&r, fp.addr() + (*code).frame_bytes) {
+            return further(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float);
         }
         let arguments = r.fp.wrapping_byte_offset(r.place(1) as isize);
         ptr::copy(arguments.cast::<u8>(), area.cast(), r.word(2) as usize);
@@ -333,7 +347,7 @@ unsafe fn retire(r: &mut Regs) -> Option<*mut u64> {
     unsafe {
         let own = header(r.fp).read();
         let area = r.fp.byte_sub(HEADER_BYTES + r.word(3) as usize);
-        if area.addr() + r.word(0) as usize > (*r.state).stack_end {
+        if !reaches(r, area.addr() + r.word(0) as usize) {
             return None;
         }
         let arguments = r.fp.wrapping_byte_offset(r.place(1) as isize);
@@ -379,9 +393,8 @@ unsafe fn replace_native(mut r: Regs, code: *const u8, ctx: Ctx) -> Signal {
             return Signal::EXIT;
         }
         let caller_context = r.ctx;
-        let stays = r;
         let Some(area) = retire(&mut r) else {
-            return stays.trap(Trap::StackOverflow);
+            return further(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float);
         };
         match call_code(r.state, code, ctx, caller_context, type_index, area) {
             Ok(()) => retired(r, area),
@@ -397,9 +410,8 @@ unsafe fn replace_host(mut r: Regs, ctx: Ctx) -> Signal {
     // SAFETY: as for a handler.
     unsafe {
         let caller_context = r.ctx;
-        let stays = r;
         let Some(area) = retire(&mut r) else {
-            return stays.trap(Trap::StackOverflow);
+            return further(r.ip, r.fp, r.mem, r.ctx, r.state, r.acc, r.float);
         };
         match ((*r.state).runtime.call_host)(ctx, caller_context, area) {
             Ok(()) => retired(r, area),
@@ -498,6 +510,16 @@ handlers! {
     fn exit(r) {
         (*r.state).outcome = Outcome::Returned;
         Signal::EXIT
+    }
+
+    /// Does the instruction at hand again with more of the stack, if there is more.
+    #[cold]
+    fn further(r) {
+        if State::reach(r.state) {
+            r.go()
+        } else {
+            r.trap(Trap::StackOverflow)
+        }
     }
 
     /// Takes the context from the frame: a call has come back from another
