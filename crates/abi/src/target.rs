@@ -25,6 +25,15 @@ impl Architecture {
         Architecture::Riscv64,
         Architecture::S390x,
     ];
+
+    /// Whether a store that faults in its second page may have written to its first.
+    ///
+    /// Arm and RISC-V leave that open for stores that are not aligned. Code that relies
+    /// on faults to stay inside of a memory reads there first: a load that faults does
+    /// so before all that follows it.
+    pub const fn splits_stores(self) -> bool {
+        matches!(self, Architecture::Aarch64 | Architecture::Riscv64)
+    }
 }
 
 impl fmt::Display for Architecture {

@@ -8,7 +8,8 @@
 //! where the address is aligned, byte by byte where not.
 //!
 //! The bounds of a [`Checked`] access were checked by the caller. One that is
-//! [`Watched`] may fault instead: see [`faults`](crate::faults).
+//! [`Watched`] may fault instead: see [`faults`](crate::faults). Where a store that
+//! faults may have written some of its bytes, the last one is read first.
 
 use crate::dispatch::{Fp, Ip, Regs};
 use crate::state::State;
@@ -201,9 +202,9 @@ mod native {
             if S::WATCHED {
                 let (ip, fp, state) = $site.registers();
                 #[cfg(target_arch = "x86_64")]
-                watched!($code, ["rdi" ip, "rsi" fp, "r8" state], [$($operand)*], [$($option),*]);
+                watched!(> $code, ["rdi" ip, "rsi" fp, "r8" state], [$($operand)*], [$($option),*]);
                 #[cfg(target_arch = "aarch64")]
-                watched!($code, ["x0" ip, "x1" fp, "x4" state], [$($operand)*], [$($option),*]);
+                watched!(> $code, ["x0" ip, "x1" fp, "x4" state], [$($operand)*], [$($option),*]);
             } else {
                 asm!($code, $($operand)* options(nostack, preserves_flags $(, $option)*));
             }
@@ -217,10 +218,12 @@ mod native {
 
     #[cfg(guard_pages)]
     macro_rules! watched {
-        ($code:literal, [$($register:tt $value:ident),*], [$($operand:tt)*], [$($option:ident),*]) => {
+        ($($before:literal,)? > $code:literal $($after:literal)?, [$($register:tt $value:ident),*], [$($operand:tt)*], [$($option:ident),*]) => {
             asm!(
+                $($before,)?
                 "2:",
                 $code,
+                $($after,)?
                 ".pushsection tepui_faults, \"aR\", @progbits",
                 ".balign 4",
                 ".long 2b - .",
@@ -257,8 +260,11 @@ mod native {
         };
     }
 
+    // A watched one may be three instructions: where it is, a load of the last byte, and the
+    // store. If the load does not fault, the store does not, which alone may have written
+    // some bytes by then: see `Architecture::splits_stores`.
     macro_rules! stores {
-        ($($name:ident $width:literal <- $a:ty: $code:literal $class:ident, |$v:ident| $convert:expr;)*) => {
+        ($($name:ident $width:literal <- $a:ty: $code:literal $([$last:literal $store:literal])? $class:ident, |$v:ident| $convert:expr;)*) => {
             $(impl Store for $name {
                 type A = $a;
                 const WIDTH: usize = $width;
@@ -267,6 +273,17 @@ mod native {
                     // SAFETY: the caller's; a store changes nothing but its
                     // bytes. What follows a fault does not come back here.
                     unsafe {
+                        $(#[cfg(guard_pages)]
+                        if S::WATCHED {
+                            let (ip, fp, state) = site.registers();
+                            watched!("add {at}, {base}, {index}", > $last $store, ["x0" ip, "x1" fp, "x4" state], [
+                                at = out(reg) _,
+                                base = in(reg) base,
+                                index = in(reg) index,
+                                value = in($class) $convert,
+                            ], []);
+                            return;
+                        })?
                         access!(site, $code, [
                             base = in(reg) base,
                             index = in(reg) index,
@@ -324,12 +341,18 @@ mod native {
     #[cfg(target_arch = "aarch64")]
     stores! {
         Store8 1 <- u32: "strb {value:w}, [{base}, {index}]" reg, |v| v;
-        Store16 2 <- u32: "strh {value:w}, [{base}, {index}]" reg, |v| v;
-        Store32 4 <- u32: "str {value:w}, [{base}, {index}]" reg, |v| v;
-        Store64 8 <- u64: "str {value:x}, [{base}, {index}]" reg, |v| v;
-        StoreF32 4 <- f32: "str {value:s}, [{base}, {index}]" vreg, |v| v;
-        StoreF64 8 <- f64: "str {value:d}, [{base}, {index}]" vreg, |v| v;
-        Store128 16 <- V128: "str {value:q}, [{base}, {index}]" vreg, |v| register(v);
+        Store16 2 <- u32: "strh {value:w}, [{base}, {index}]"
+            ["ldrb wzr, [{at}, #1]" "strh {value:w}, [{at}]"] reg, |v| v;
+        Store32 4 <- u32: "str {value:w}, [{base}, {index}]"
+            ["ldrb wzr, [{at}, #3]" "str {value:w}, [{at}]"] reg, |v| v;
+        Store64 8 <- u64: "str {value:x}, [{base}, {index}]"
+            ["ldrb wzr, [{at}, #7]" "str {value:x}, [{at}]"] reg, |v| v;
+        StoreF32 4 <- f32: "str {value:s}, [{base}, {index}]"
+            ["ldrb wzr, [{at}, #3]" "str {value:s}, [{at}]"] vreg, |v| v;
+        StoreF64 8 <- f64: "str {value:d}, [{base}, {index}]"
+            ["ldrb wzr, [{at}, #7]" "str {value:d}, [{at}]"] vreg, |v| v;
+        Store128 16 <- V128: "str {value:q}, [{base}, {index}]"
+            ["ldrb wzr, [{at}, #15]" "str {value:q}, [{at}]"] vreg, |v| register(v);
     }
 }
 

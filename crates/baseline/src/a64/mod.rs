@@ -69,6 +69,8 @@ pub(crate) struct Masm {
     notes: Notes,
     /// What a fault of the next access to memory means.
     pending: Option<Trap>,
+    /// The next access is a store that writes all of its bytes or none.
+    is_whole: bool,
     /// The register that the last instruction compared with zero, with the
     /// position behind it.
     tested: Option<(u32, Size, Reg)>,
@@ -208,7 +210,14 @@ impl Masm {
 
     /// An instruction that accesses memory, by its form with a scaled distance.
     fn access(&mut self, op: u32, reg: Reg, address: Address) {
-        if let Some(trap) = self.pending.take() {
+        let trap = self.pending.take();
+        let address = match trap {
+            Some(trap) if std::mem::take(&mut self.is_whole) => {
+                self.load_last_byte(op, address, trap)
+            }
+            _ => address,
+        };
+        if let Some(trap) = trap {
             self.notes.site(self.e.position(), trap);
         }
         match address {
@@ -222,6 +231,47 @@ impl Masm {
                 self.e.rrr(op, reg, base, index);
             }
         }
+    }
+
+    /// Loads the last byte that a store writes: if that does not fault, the store does
+    /// not either, which alone may have written some bytes by then. Answers where the
+    /// store is.
+    ///
+    /// A load of all bytes would be one instruction where this needs two, but would have
+    /// to wait for narrower stores there that are still on their way to memory.
+    fn load_last_byte(&mut self, op: u32, address: Address, trap: Trap) -> Address {
+        // The bits that tell 16 bytes of a vector register.
+        const OF_16: u32 = 1 << 26 | 1 << 23;
+        let log2 = match op & OF_16 {
+            OF_16 => 4,
+            _ => op >> 30,
+        };
+        let last = (1 << log2) - 1;
+        let (base, distance, address) = match address {
+            Address::Unscaled(base, distance) => (base, distance + last, address),
+            Address::Scaled(base, distance) if (distance << log2) as i32 + last < 4096 => {
+                (base, (distance << log2) as i32 + last, address)
+            }
+            Address::Scaled(base, distance) => {
+                self.add_imm(Size::S64, X16, base, i64::from(distance << log2));
+                (X16, last, Address::Scaled(X16, 0))
+            }
+            Address::Indexed(base, index, scaled) => {
+                let shift = if scaled { log2 } else { 0 };
+                self.e.rrr(0x8b00_0000 | shift << 10, X16, base, index);
+                (X16, last, Address::Scaled(X16, 0))
+            }
+        };
+        self.notes.site(self.e.position(), trap);
+        if distance >= 0 {
+            // ldrb wzr, [base, #distance]
+            self.e.rr(0x3940_0000 | (distance as u32) << 10, ZR, base);
+        } else {
+            // ldurb wzr, [base, #distance]
+            self.e
+                .rr(0x3840_0000 | (distance as u32 & 0x1ff) << 12, ZR, base);
+        }
+        address
     }
 
     fn access_at(&mut self, op: u32, log2: u32, reg: Reg, mem: Mem) {
@@ -328,6 +378,7 @@ impl Assembler for Masm {
         self.notes.clear();
         self.cpu = features;
         self.pending = None;
+        self.is_whole = false;
         self.tested = None;
         self.uses_frame_base = false;
     }
@@ -353,6 +404,11 @@ impl Assembler for Masm {
     fn site(&mut self, trap: Option<Trap>) {
         debug_assert!(self.pending.is_none(), "an announced access did not come");
         self.pending = trap;
+    }
+
+    fn whole_store_site(&mut self, trap: Trap) {
+        self.site(Some(trap));
+        self.is_whole = true;
     }
 
     fn trap(&mut self, trap: Trap) {

@@ -6,6 +6,10 @@
 //! computes the address in the second scratch register and compares, as the optimizing compiler does;
 //! with hardening on, what is out of bounds becomes the address null without a
 //! branch.
+//!
+//! Where nothing is compared, an access may begin inside of the memory and end
+//! outside. A store that does so writes nothing: the assembler sees to that where
+//! the machine does not.
 
 use tepui_abi::builtin::Builtin;
 use tepui_abi::convention::Representation;
@@ -47,6 +51,16 @@ impl MemoryFacts {
 pub(super) struct Address {
     pub(super) mem: Mem,
     pub(super) trap: Option<Trap>,
+    pub(super) end: End,
+}
+
+/// Where an access ends that begins inside of the memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Inside.
+    Inside,
+    /// Inside, or among the addresses behind the memory that fault.
+    Anywhere,
 }
 
 pub(super) fn memory_of(memarg: &MemArg) -> Step<u32> {
@@ -104,8 +118,11 @@ impl<A: Assembler> Function<'_, A> {
                 scale: 0,
                 disp: memarg.offset as i32,
             };
-            let trap = Some(Trap::MemoryOutOfBounds);
-            return Ok(Some(Address { mem, trap }));
+            return Ok(Some(Address {
+                mem,
+                trap: Some(Trap::MemoryOutOfBounds),
+                end: End::Anywhere,
+            }));
         }
         self.general_address(memarg, index, width)
     }
@@ -137,9 +154,16 @@ impl<A: Assembler> Function<'_, A> {
                     && let Ok(disp) = i32::try_from(value + memarg.offset)
                 {
                     let base = self.base_register(memory, &facts, A::SCRATCH_2);
+                    // Memories begin and end with pages.
+                    let is_aligned = u64::from(disp as u32).is_multiple_of(u64::from(width));
                     return Ok(Some(Address {
                         mem: Mem::at(base, disp),
                         trap: outside,
+                        end: if is_aligned {
+                            End::Inside
+                        } else {
+                            End::Anywhere
+                        },
                     }));
                 }
                 let index = self.hold(index);
@@ -152,6 +176,7 @@ impl<A: Assembler> Function<'_, A> {
                         disp,
                     },
                     trap: outside,
+                    end: End::Anywhere,
                 }));
             }
             // The index beyond which the access ends past what a 32-bit memory
@@ -259,17 +284,33 @@ impl<A: Assembler> Function<'_, A> {
     /// when the flags say so; `otherwise` is the trap of a fault when they do not.
     fn clamped(&mut self, is_out: IntCc, otherwise: Option<Trap>) -> Address {
         let mem = Mem::at(A::SCRATCH_2, 0);
+        let end = match otherwise {
+            Some(_) => End::Anywhere,
+            None => End::Inside,
+        };
         if !self.tunables.spectre {
             self.masm.trap_if(is_out, Trap::MemoryOutOfBounds);
             return Address {
                 mem,
                 trap: otherwise,
+                end,
             };
         }
         self.masm.null_if(is_out, A::SCRATCH_2);
         Address {
             mem,
             trap: Some(Trap::MemoryOutOfBounds),
+            end,
+        }
+    }
+
+    /// Announces a store of so many bytes.
+    pub(super) fn store_site(&mut self, address: &Address, bytes: u32) {
+        match address.trap {
+            Some(trap) if address.end == End::Anywhere && bytes > 1 => {
+                self.masm.whole_store_site(trap);
+            }
+            trap => self.masm.site(trap),
         }
     }
 
@@ -344,7 +385,7 @@ impl<A: Assembler> Function<'_, A> {
         let Some(address) = self.address(memarg, index, size.bytes())? else {
             return Ok(());
         };
-        self.masm.site(address.trap);
+        self.store_site(&address, size.bytes());
         match value {
             Src::Imm(bits) => self.masm.store_imm(size, bits as i32, address.mem),
             Src::Reg(reg) => self.masm.store(size, reg, address.mem),
@@ -360,7 +401,7 @@ impl<A: Assembler> Function<'_, A> {
         let Some(address) = self.address(memarg, index, bytes)? else {
             return Ok(());
         };
-        self.masm.site(address.trap);
+        self.store_site(&address, bytes);
         self.masm.store_vector(bytes, value.reg, address.mem);
         Ok(())
     }

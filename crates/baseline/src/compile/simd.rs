@@ -270,7 +270,7 @@ impl<A: Assembler> Function<'_, A> {
         if let Some(address) = self.address(memarg, index, lanes.bytes())? {
             self.masm
                 .extract(lanes, lane, false, A::SCRATCH_3, vector.reg);
-            self.masm.site(address.trap);
+            self.store_site(&address, lanes.bytes());
             self.masm.store(lanes.size(), A::SCRATCH_3, address.mem);
         }
         Ok(())

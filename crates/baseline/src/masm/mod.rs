@@ -225,6 +225,10 @@ pub(crate) trait Assembler: Numbers + Vectors + Default {
     /// Says that the next access to memory may fault, and what that means.
     fn site(&mut self, trap: Option<Trap>);
 
+    /// The same for a store of more than one byte that may begin where memory is and
+    /// end where none is, and then must not write at all.
+    fn whole_store_site(&mut self, trap: Trap);
+
     /// Traps here.
     fn trap(&mut self, trap: Trap);
 

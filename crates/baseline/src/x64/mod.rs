@@ -206,6 +206,11 @@ impl Assembler for Masm {
         }
     }
 
+    /// Stores that fault write nothing.
+    fn whole_store_site(&mut self, trap: Trap) {
+        self.site(Some(trap));
+    }
+
     fn trap(&mut self, trap: Trap) {
         self.site(Some(trap));
         self.e.byte(0x0f);

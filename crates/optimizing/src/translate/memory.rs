@@ -17,9 +17,18 @@
 //! With hardening on, the address of an access that fails its check is replaced
 //! by null, also under misspeculation, and the access to null is the trap; there
 //! is no branch.
+//!
+//! # Stores that end outside
+//!
+//! A store to a guarded memory may begin inside and end outside. It must write
+//! nothing then. For machines that may have written the first part when the second
+//! faults, the last byte is loaded first. The code generator does not remove a load
+//! that may fault, unless the same has been loaded before, which serves as well.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Opcode, Type, Value, types};
+use cranelift_codegen::ir::{
+    InstBuilder, InstructionData, MemFlagsData, Opcode, Type, Value, types,
+};
 use tepui_abi::builtin::Builtin;
 use tepui_abi::layout::MemoryLayout;
 use tepui_abi::{MemoryPlace, MemoryStyle, Trap};
@@ -55,6 +64,16 @@ pub(super) struct Address {
     pub(super) base: Value,
     pub(super) offset: i32,
     pub(super) flags: MemFlagsData,
+    end: End,
+}
+
+/// Where an access ends that begins inside of the memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Inside.
+    Inside,
+    /// Inside, or among the addresses behind the memory that fault.
+    Anywhere,
 }
 
 /// The memory that an instruction names.
@@ -169,11 +188,21 @@ impl Translator<'_, '_> {
             let base = self.memory_base(&state);
             let farthest = u64::from(u32::MAX) + end;
             if farthest <= reservation.saturating_add(guard) {
+                // Memories begin and end with pages.
+                let is_aligned = self.constant(index).is_some_and(|index| {
+                    (index.wrapping_add(memarg.offset)).is_multiple_of(u64::from(width))
+                });
+                let end = if is_aligned {
+                    End::Inside
+                } else {
+                    End::Anywhere
+                };
                 let address = self.builder.ins().iadd(base, index);
                 return Ok(Some(self.with_offset(
                     address,
                     memarg.offset,
                     Faults::Outside,
+                    end,
                 )));
             }
             // The index beyond which the access ends past what a 32-bit memory
@@ -237,10 +266,14 @@ impl Translator<'_, '_> {
         offset: u64,
         otherwise: Faults,
     ) -> Address {
+        let end = match otherwise {
+            Faults::Outside => End::Anywhere,
+            Faults::Never => End::Inside,
+        };
         if !self.tunables.spectre {
             self.trap_if(is_out, Trap::MemoryOutOfBounds);
             let address = self.builder.ins().iadd(base, index);
-            return self.with_offset(address, offset, otherwise);
+            return self.with_offset(address, offset, otherwise, end);
         }
         let mut address = self.builder.ins().iadd(base, index);
         if offset != 0 {
@@ -252,16 +285,18 @@ impl Translator<'_, '_> {
             .builder
             .ins()
             .select_spectre_guard(is_out, null, address);
-        self.with_offset(address, 0, Faults::Outside)
+        self.with_offset(address, 0, Faults::Outside, end)
     }
 
-    fn with_offset(&mut self, address: Value, offset: u64, faults: Faults) -> Address {
+    /// An address plus an offset.
+    fn with_offset(&mut self, address: Value, offset: u64, faults: Faults, end: End) -> Address {
         let flags = self.regions.memory(faults);
         match i32::try_from(offset) {
             Ok(offset) => Address {
                 base: address,
                 offset,
                 flags,
+                end,
             },
             Err(_) => {
                 let offset = self.iconst64(offset);
@@ -269,6 +304,7 @@ impl Translator<'_, '_> {
                     base: self.builder.ins().iadd(address, offset),
                     offset: 0,
                     flags,
+                    end,
                 }
             }
         }
@@ -290,6 +326,7 @@ impl Translator<'_, '_> {
             base,
             offset,
             flags,
+            ..
         } = address;
         let ins = self.builder.ins();
         let value = match opcode {
@@ -308,23 +345,62 @@ impl Translator<'_, '_> {
     /// A store of the low `width` bytes.
     pub(super) fn store(&mut self, memarg: &MemArg, width: u32) -> Step {
         let (index, value) = self.pop2();
-        let Some(address) = self.address(memarg, index, width)? else {
-            return Ok(());
-        };
+        if let Some(address) = self.address(memarg, index, width)? {
+            self.store_at(address, value, width);
+        }
+        Ok(())
+    }
+
+    /// Stores the low `width` bytes of a value: all of them, or none with a trap.
+    pub(super) fn store_at(&mut self, address: Address, value: Value, width: u32) {
         let Address {
             base,
             offset,
             flags,
+            end,
         } = address;
-        let whole = self.value_type(value).bytes() == width;
+        let ty = self.value_type(value);
+        let is_whole = ty.bytes() == width;
+        let may_be_split =
+            end == End::Anywhere && width > 1 && self.machine.target.architecture.splits_stores();
+        if may_be_split {
+            let last = width as i32 - 1;
+            let (base, offset) = match offset.checked_add(last) {
+                Some(offset) => (base, offset),
+                None => {
+                    let last = self.iconst64(last as u64);
+                    (self.builder.ins().iadd(base, last), offset)
+                }
+            };
+            self.builder.ins().uload8(types::I32, flags, base, offset);
+        }
         let ins = self.builder.ins();
         match width {
-            _ if whole => ins.store(flags, value, base, offset),
+            _ if is_whole => ins.store(flags, value, base, offset),
             1 => ins.istore8(flags, value, base, offset),
             2 => ins.istore16(flags, value, base, offset),
             _ => ins.istore32(flags, value, base, offset),
         };
-        Ok(())
+    }
+
+    /// The number that a value is known to be.
+    fn constant(&self, value: Value) -> Option<u64> {
+        let dfg = &self.builder.func.dfg;
+        match dfg.insts[dfg.value_def(value).inst()?] {
+            InstructionData::UnaryImm {
+                opcode: Opcode::Iconst,
+                imm,
+            } => {
+                let unused = 64u32.checked_sub(dfg.value_type(value).bits())?;
+                Some(imm.bits() as u64 & u64::MAX >> unused)
+            }
+            // An index of 32 bits.
+            InstructionData::Unary {
+                opcode: Opcode::Uextend,
+                arg,
+            } => self.constant(arg),
+            _ => None,
+        }
     }
 
     // Sizes and bulk instructions.

@@ -179,7 +179,7 @@ macro_rules! vectors {
             let index = self.pop();
             if let Some(at) = self.address(&memarg, index, types::$ty.lane_type().bytes())? {
                 let value = self.builder.ins().extractlane(vector, lane);
-                self.builder.ins().store(at.flags, value, at.base, at.offset);
+                self.store_at(at, value, types::$ty.lane_type().bytes());
             }
             Ok(())
         })*
@@ -452,9 +452,7 @@ impl<'a> VisitSimdOperator<'a> for Translator<'a, '_> {
         let value = self.pop_as(types::I8X16)?;
         let index = self.pop();
         if let Some(at) = self.address(&memarg, index, 16)? {
-            self.builder
-                .ins()
-                .store(at.flags, value, at.base, at.offset);
+            self.store_at(at, value, 16);
         }
         Ok(())
     }

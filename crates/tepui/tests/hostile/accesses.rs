@@ -95,18 +95,18 @@ const LANES: &[(&str, u64, bool)] = &[
 ];
 
 /// An instruction with a static offset, from that and the code of the address.
-type Code = Box<dyn Fn(u64, &str) -> String>;
+pub(crate) type Code = Box<dyn Fn(u64, &str) -> String>;
 
 /// An access: how it is written with a static offset, and its bytes.
-struct Access {
-    name: String,
-    bytes: u64,
-    writes: bool,
-    atomic: bool,
-    code: Code,
+pub(crate) struct Access {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    pub(crate) writes: bool,
+    pub(crate) atomic: bool,
+    pub(crate) code: Code,
 }
 
-fn accesses() -> Vec<Access> {
+pub(crate) fn accesses() -> Vec<Access> {
     let mut accesses = Vec::new();
     for &(name, bytes) in LOADS {
         accesses.push(Access {

@@ -20,6 +20,7 @@ mod mutants;
 mod numeric;
 mod shared;
 mod stack;
+mod straddling;
 mod support;
 mod tables;
 #[path = "../tier/mod.rs"]
