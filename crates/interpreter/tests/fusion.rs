@@ -474,6 +474,35 @@ fn what_was_read_before_stays_when_an_assignment_joins_a_branch() {
     );
 }
 
+/// The sum reads a place on the stack that another value has by the time of the branch,
+/// which saves it there.
+#[test]
+fn what_an_assignment_reads_is_not_overwritten_when_it_joins_a_branch() {
+    let mut store = store();
+    let sum = "local.get 0 block (result i32) i32.const 5 end i32.add local.set 2 local.get 1";
+    let wat = format!(
+        "(module
+        (func (export \"whole\") (param i32 i32) (result i32 i32) (local i32)
+          {sum} local.get 2 if nop end local.get 2)
+        (func (export \"zero\") (param i32 i32) (result i32 i32) (local i32)
+          {sum} local.get 2 i32.eqz if i32.const 1000 local.set 2 end local.get 2)
+        (func (export \"compare\") (param i32 i32) (result i32 i32) (local i32)
+          {sum} local.get 2 i32.const 12 i32.lt_s if nop else nop end local.get 2)
+        (func (export \"parameter\") (param i32 i32) (result i32 i32) (local i32)
+          {sum} local.get 2 if (param i32) (result i32) else end local.get 2)
+        (func (export \"wide\") (param i32 i32) (result i32 i32) (local i32 v128)
+          local.get 0 local.get 0 block (result i32) i32.const 5 end i32.add local.set 2 drop
+          local.get 3 local.get 2 if nop end drop local.get 1 local.get 2))"
+    );
+    let instance = store.instantiate(&wat, &[], &[]);
+    for function in ["whole", "zero", "compare", "parameter", "wide"] {
+        let given = store.call(instance, function, &[7, 100]);
+        assert_eq!(given, Ok(vec![100, 12]), "{function}");
+    }
+    let zero = u64::from(5_u32.wrapping_neg());
+    assert_eq!(store.call(instance, "zero", &[zero, 9]), Ok(vec![9, 1000]));
+}
+
 #[test]
 fn assignments_in_a_row_are_made_one_after_the_other() {
     let mut store = store();

@@ -168,10 +168,11 @@ impl<'a> Translator<'a> {
     }
 
     pub(super) fn if_(&mut self, ty: wasmparser::BlockType) -> Step {
+        self.hold_condition(self.parameter_count(ty));
         let condition = self.take_condition();
         self.charge();
-        // The condition was taken; saving entries does not change it: homes
-        // below it are others, and locals are only read.
+        // The condition was taken; saving entries does not change it: none is saved to
+        // where it reads, and the locals that it assigns are those of no entry.
         self.settle_locals();
         self.settle_top(self.parameter_count(ty));
         let otherwise = self.write_branch(condition, false);
@@ -186,6 +187,27 @@ impl<'a> Translator<'a> {
             self.unreachable();
         }
         Ok(())
+    }
+
+    /// Before the condition of an `if` with so many parameters is taken: leaves the
+    /// instruction written last where it is if it reads a slot that an entry is going to
+    /// be saved to. One that assigned a local reads what is no longer on the stack, and
+    /// others may have taken that place since.
+    fn hold_condition(&mut self, parameters: usize) {
+        let Some(last) = &self.last else {
+            return;
+        };
+        let read = &self.words[last.start + self.handler_words()..last.end];
+        let reads = |place: i32| read.contains(&(place as u32));
+        let below = self.stack.len() - 1;
+        let first = self.settled.min(below - parameters);
+        let is_overwritten = self.stack[first..below].iter().any(|entry| {
+            entry.kind != Kind::Temporary
+                && (reads(entry.home) || entry.wide && reads(entry.home + SLOT))
+        });
+        if is_overwritten {
+            self.last = None;
+        }
     }
 
     pub(super) fn else_(&mut self) -> Step {
