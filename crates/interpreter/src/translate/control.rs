@@ -194,7 +194,7 @@ impl<'a> Translator<'a> {
     /// be saved to. One that assigned a local reads what is no longer on the stack, and
     /// others may have taken that place since.
     fn hold_condition(&mut self, parameters: usize) {
-        let Some(last) = &self.last else {
+        let Some(last) = self.last.filter(|last| last.end == self.words.len()) else {
             return;
         };
         let read = &self.words[last.start + self.handler_words()..last.end];
