@@ -369,23 +369,22 @@ fn faults_become_traps() {
     let nest = publish(&region, guest::NEST, std::ptr::null());
     /// Code, offset of the fault, its trap, parameters, address.
     type Case = (&'static [u8], usize, u8, [u64; 2], usize);
-    let mut cases: Vec<Case> = vec![
+    let cases: &[Case] = &[
         (guest::UNREACHABLE, guest::UNREACHABLE_FAULT, 10, [0, 0], 0),
         (guest::LOAD, guest::LOAD_FAULT, 2, [0, 0], 8),
         (guest::LOAD, guest::LOAD_FAULT, 2, [4096, 0], 4104),
-    ];
-    #[cfg(target_arch = "x86_64")]
-    {
-        cases.push((guest::DIVIDE, guest::DIVIDE_FAULT, 8, [1, 0], 0));
-        cases.push((
+        #[cfg(target_arch = "x86_64")]
+        (guest::DIVIDE, guest::DIVIDE_FAULT, 8, [1, 0], 0),
+        #[cfg(target_arch = "x86_64")]
+        (
             guest::DIVIDE,
             guest::DIVIDE_FAULT,
             8,
             [1 << 63, u64::MAX],
             0,
-        ));
-    }
-    for (code, fault, trap, parameters, address) in cases {
+        ),
+    ];
+    for &(code, fault, trap, parameters, address) in cases {
         let owner = Owner {
             sites: vec![(fault, trap)],
         };
