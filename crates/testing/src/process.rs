@@ -6,11 +6,17 @@ use std::process::{Command, ExitStatus, Stdio};
 /// Names, to a process that a test started, the test whose case it is to be.
 const CASE: &str = "TEPUI_TEST_CASE";
 
+/// The command of the emulator that programs of the machine that is tested are put behind;
+/// empty if they need none.
+pub(crate) fn emulator() -> String {
+    std::env::var("TEPUI_TEST_RUNNER").unwrap_or_default()
+}
+
 /// A program of the machine that is tested, as a command: behind the emulator that
 /// `TEPUI_TEST_RUNNER` names, because the system cannot start a program of another machine
 /// by itself.
 pub fn program(path: impl AsRef<OsStr>) -> Command {
-    let runner = std::env::var("TEPUI_TEST_RUNNER").unwrap_or_default();
+    let runner = emulator();
     let mut words = runner.split_whitespace();
     let Some(emulator) = words.next() else {
         return Command::new(path);

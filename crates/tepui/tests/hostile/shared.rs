@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tepui::{
     Engine, Instance, MemoryType, Module, SharedMemory, Store, Trap, TypedFunc, WaitResult,
 };
+use tepui_testing::patience::patience;
 
 use crate::support::{engine_with, engines, trap_of};
 
@@ -164,10 +165,7 @@ fn waiters_wake() {
             let mut woken = 0;
             let begin = Instant::now();
             while woken < 6 {
-                assert!(
-                    begin.elapsed() < Duration::from_secs(30),
-                    "waiters do not come"
-                );
+                assert!(begin.elapsed() < patience(30), "waiters do not come");
                 woken += notify.call(&mut guest.store, (256, 1)).unwrap();
                 woken += memory.atomic_notify(256, 2).unwrap() as i32;
                 assert_eq!(memory.atomic_notify(260, u32::MAX).unwrap(), 0);
