@@ -163,7 +163,10 @@ pub(crate) const TARGETS: &[Target] = &[
         ],
         libraries: STD,
         linker: "aarch64-linux-gnu-gcc",
-        runner: "qemu-aarch64-static -L /usr/aarch64-linux-gnu",
+        // The emulator keeps books on every page that a process ever reserved, and gives new addresses to each mapping as
+        // long as there are some: guarded memories would take all the memory of the machine. With 256 GiB of addresses,
+        // they are used again, and the books stay below 3 GB.
+        runner: "qemu-aarch64-static -R 0x4000000000 -L /usr/aarch64-linux-gnu",
         steps: &[
             NATIVE,
             FOUNDATIONS,
@@ -367,21 +370,33 @@ pub(crate) const TARGETS: &[Target] = &[
     },
 ];
 
-/// What is built where there is no system.
+/// What is built where there is no system: the parts that a program may take alone, then the runtime with all that it
+/// has there.
 const BARE: Step = Step {
-    title: "decoder, contract, interpreter without a system",
+    title: "decoder, contract, interpreter, runtime without a system",
     set: Set::Both,
-    what: What::Build(&[&[
-        "-p",
-        "tepui-module",
-        "-p",
-        "tepui-abi",
-        "-p",
-        "tepui-interpreter",
-        "--no-default-features",
-        "--features",
-        "tepui-interpreter/decoder,tepui-interpreter/libm",
-    ]]),
+    what: What::Build(&[
+        &[
+            "-p",
+            "tepui-module",
+            "-p",
+            "tepui-abi",
+            "-p",
+            "tepui-interpreter",
+            "--no-default-features",
+            "--features",
+            "tepui-interpreter/decoder,tepui-interpreter/libm",
+        ],
+        &[
+            "-p",
+            "tepui-native",
+            "-p",
+            "tepui",
+            "--no-default-features",
+            "--features",
+            "tepui/decoder,tepui/fused,tepui/images,tepui/interpreter,tepui/libm,tepui/simd",
+        ],
+    ]),
 };
 
 /// What is run where the interpreter is the only tier.
