@@ -11,7 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
 use tepui::{Caller, Engine, Error, Extern, Features, Func, Instance, Linker, Module, Store, Trap};
-use tepui_testing::process::{self, is_any_case};
+use tepui_testing::process::{self, is_any_case, is_emulated};
 
 /// Runs the test `name` of this binary in a process of its own, as a child.
 fn child(name: &str) -> Output {
@@ -47,6 +47,9 @@ fn every_tier() {
         tier::run_in_others(|_| &[]);
     }
 }
+
+/// Why a test that looks at the memory of this process is not run.
+const OF_AN_EMULATOR: &str = "not run: the memory that would be measured is an emulator's";
 
 /// Kilobytes in memory, mappings, open files.
 fn usage() -> (usize, usize, usize) {
@@ -107,6 +110,9 @@ const MODULE: &str = "(module
 /// nothing behind.
 #[test]
 fn nothing_is_left_behind() {
+    if is_emulated() {
+        return println!("{OF_AN_EMULATOR}");
+    }
     if !is_any_case() {
         return assert_success(&child("nothing_is_left_behind"));
     }
@@ -193,6 +199,9 @@ fn nothing_is_left_behind() {
 /// memory each than a process has mappings for: an error, not a crash.
 #[test]
 fn very_many_instances_in_one_store() {
+    if is_emulated() {
+        return println!("{OF_AN_EMULATOR}");
+    }
     if !is_any_case() {
         return assert_success(&child("very_many_instances_in_one_store"));
     }

@@ -8,8 +8,14 @@ const CASE: &str = "TEPUI_TEST_CASE";
 
 /// The command of the emulator that programs of the machine that is tested are put behind;
 /// empty if they need none.
-pub(crate) fn emulator() -> String {
+fn emulator() -> String {
     std::env::var("TEPUI_TEST_RUNNER").unwrap_or_default()
+}
+
+/// Whether programs are put behind an emulator: what is slow then, and what takes memory,
+/// may be that.
+pub fn is_emulated() -> bool {
+    !emulator().is_empty()
 }
 
 /// A program of the machine that is tested, as a command: behind the emulator that
