@@ -492,10 +492,14 @@ fn what_an_assignment_reads_is_not_overwritten_when_it_joins_a_branch() {
           {sum} local.get 2 if (param i32) (result i32) else end local.get 2)
         (func (export \"wide\") (param i32 i32) (result i32 i32) (local i32 v128)
           local.get 0 local.get 0 block (result i32) i32.const 5 end i32.add local.set 2 drop
-          local.get 3 local.get 2 if nop end drop local.get 1 local.get 2))"
+          local.get 3 local.get 2 if nop end drop local.get 1 local.get 2)
+        (func $sum (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+        (func (export \"call\") (param i32 i32) (result i32 i32)
+          local.get 1 local.get 0 i32.const 5 call $sum if nop end
+          local.get 0 i32.const 5 call $sum))"
     );
     let instance = store.instantiate(&wat, &[], &[]);
-    for function in ["whole", "zero", "compare", "parameter", "wide"] {
+    for function in ["whole", "zero", "compare", "parameter", "wide", "call"] {
         let given = store.call(instance, function, &[7, 100]);
         assert_eq!(given, Ok(vec![100, 12]), "{function}");
     }

@@ -194,10 +194,14 @@ impl<'a> Translator<'a> {
     /// be saved to. One that assigned a local reads what is no longer on the stack, and
     /// others may have taken that place since.
     fn hold_condition(&mut self, parameters: usize) {
-        let Some(last) = self.last.filter(|last| last.end == self.words.len()) else {
+        let Some(last) = &self.last else {
             return;
         };
-        let read = &self.words[last.start + self.handler_words()..last.end];
+        // Results of calls are at hand behind them, with no instruction of their own.
+        let operands = last.start + self.handler_words()..last.end;
+        let Some(read) = self.words.get(operands) else {
+            return;
+        };
         let reads = |place: i32| read.contains(&(place as u32));
         let below = self.stack.len() - 1;
         let first = self.settled.min(below - parameters);
