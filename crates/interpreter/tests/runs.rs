@@ -13,23 +13,10 @@ fn store() -> Store {
     Store::new(tunables(), STACK)
 }
 
-#[test]
-fn a_hundred_million_instructions_take_no_native_stack() {
+/// Calls `count` of a module, which counts to its argument, on a native stack of 256 KiB.
+fn counts_on_a_small_stack(wat: &str, times: u64) {
     let mut store = store();
-    let wat = r#"(module (func (export "count") (param i64) (result i64)
-        (local $i i64)
-        (loop $again
-          (local.set $i (i64.add (local.get $i) (i64.const 1)))
-          (br_if $again (i64.lt_u (local.get $i) (local.get 0))))
-        (local.get $i)))"#;
     let instance = store.instantiate(wat, &[], &[]);
-    // Two instructions each time. In 256 KiB of native stack, no other way of
-    // reaching handlers survives even a thousandth of it.
-    let times: u64 = if cfg!(debug_assertions) {
-        1_000_000
-    } else {
-        50_000_000
-    };
     let run = move || {
         let mut store = store;
         assert_eq!(store.call(instance, "count", &[times]), Ok(vec![times]));
@@ -48,6 +35,43 @@ fn a_hundred_million_instructions_take_no_native_stack() {
         .expect("a thread")
         .join()
         .expect("the guest ends");
+}
+
+#[test]
+fn a_hundred_million_instructions_take_no_native_stack() {
+    let wat = r#"(module (func (export "count") (param i64) (result i64)
+        (local $i i64)
+        (loop $again
+          (local.set $i (i64.add (local.get $i) (i64.const 1)))
+          (br_if $again (i64.lt_u (local.get $i) (local.get 0))))
+        (local.get $i)))"#;
+    // Two instructions each time. In 256 KiB of native stack, no other way of
+    // reaching handlers survives even a thousandth of it.
+    let times: u64 = if cfg!(debug_assertions) {
+        1_000_000
+    } else {
+        50_000_000
+    };
+    counts_on_a_small_stack(wat, times);
+}
+
+/// Handlers that compare an index with a length do something to it that no optimizer
+/// sees through, and reach others by jumps all the same.
+#[test]
+fn accesses_take_no_native_stack() {
+    let wat = r#"(module
+        (memory 1)
+        (table funcref (elem $next))
+        (func $next (param i64) (result i64) (i64.add (local.get 0) (i64.const 1)))
+        (func (export "count") (param i64) (result i64)
+          (loop $again
+            (i64.store (i32.const 8)
+              (call_indirect (param i64) (result i64)
+                (i64.load (i32.const 8)) (i32.load8_u (i32.const 0))))
+            (i32.store8 (i32.const 0) (i32.const 0))
+            (br_if $again (i64.lt_u (i64.load (i32.const 8)) (local.get 0))))
+          (i64.load (i32.const 8))))"#;
+    counts_on_a_small_stack(wat, 100_000);
 }
 
 #[test]
