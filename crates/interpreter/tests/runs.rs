@@ -473,6 +473,11 @@ fn dispatch_is_the_one_that_was_asked_for() {
     let expected = !cfg!(debug_assertions) && !cfg!(feature = "loop-dispatch");
     assert_eq!(
         tepui_interpreter::HAS_TAIL_DISPATCH,
-        expected && cfg!(any(target_arch = "x86_64", target_arch = "aarch64"))
+        expected
+            && cfg!(any(
+                target_arch = "x86_64",
+                target_arch = "aarch64",
+                target_arch = "riscv64"
+            ))
     );
 }
