@@ -77,8 +77,8 @@ pub use types::{
     CompositeType, ExternType, FieldType, FuncType, GlobalType, HeapType, MemoryType, RefType,
     StorageType, TableType, TagType, TypeId, ValType,
 };
-pub use validate::Bodies;
 #[cfg(feature = "decoder")]
+pub use validate::Bodies;
 #[cfg(feature = "std")]
 pub use validate::processors;
 pub use visit::{CallKind, IntoStep};
