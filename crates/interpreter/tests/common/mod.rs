@@ -54,7 +54,8 @@ pub(crate) struct Instance {
     context: *mut u8,
     layout: Layout,
     memories: Vec<Vec<u8>>,
-    tables: Vec<Vec<u64>>,
+    /// Elements are references, which are addresses.
+    tables: Vec<Vec<usize>>,
     type_ids: Vec<u32>,
 }
 
@@ -235,7 +236,7 @@ impl Store {
         }
         let tables = instance.module.tables().to_vec();
         for (number, ty) in tables.iter().enumerate() {
-            let mut table = vec![0_u64; ty.minimum as usize];
+            let mut table = vec![0_usize; ty.minimum as usize];
             let definition = TableLayout::new(TARGET);
             let at = instance.plan.layout.defined_table(number as u32);
             // SAFETY: the offset is that of the definition.
@@ -255,7 +256,7 @@ impl Store {
             };
             let start = offset.as_const_address().expect("a constant") as usize;
             for (i, function) in items.iter().enumerate() {
-                let reference = self.function_reference(number, *function) as u64;
+                let reference = self.function_reference(number, *function) as usize;
                 self.instances[number].tables[table.index()][start + i] = reference;
             }
         }
