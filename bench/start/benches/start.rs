@@ -11,8 +11,10 @@
 //! have the settings that their users have by default. What is shown is the time of a round with all that it made
 //! dropped again.
 
+use std::fmt::Display;
 use std::hint::black_box;
 use std::path::Path;
+use std::process::ExitCode;
 
 use criterion::Criterion;
 
@@ -48,70 +50,70 @@ fn generated(functions: usize) -> Program {
     text.push(')');
     Program {
         name: format!("{functions} functions"),
-        bytes: wat::parse_str(text).unwrap(),
+        bytes: wat::parse_str(text).expect("the text above is a module"),
     }
 }
 
-fn programs() -> Vec<Program> {
+/// The generated programs, and those of the files that `PROGRAMS` names.
+fn programs() -> Result<Vec<Program>, String> {
     let mut programs: Vec<_> = [0, 100, 10_000].map(generated).into();
     let files = std::env::var("PROGRAMS").unwrap_or_default();
     for file in files.split(':').filter(|file| !file.is_empty()) {
+        let bytes = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
+        let name = Path::new(file).file_stem().unwrap_or(file.as_ref());
         programs.push(Program {
-            name: Path::new(file).file_stem().unwrap().display().to_string(),
-            bytes: std::fs::read(file).unwrap(),
+            name: name.display().to_string(),
+            bytes,
         });
     }
-    programs
+    Ok(programs)
 }
 
 /// A function that starts a program and answers how often the host was called: the same text for both crates, which
 /// have the same names. `$engine` makes an engine, `$no` an error.
 macro_rules! starts {
     ($name:ident, $krate:ident, $engine:expr, $no:expr, $instantiate:ident) => {
-        fn $name(bytes: &[u8]) -> u32 {
+        fn $name(bytes: &[u8]) -> Result<u32, $krate::Error> {
             use $krate::{ExternType, Linker, Module, Store};
 
             let engine = $engine;
-            let module = Module::new(&engine, bytes).unwrap();
+            let module = Module::new(&engine, bytes)?;
             let mut store = Store::new(&engine, 0);
             let mut linker = <Linker<u32>>::new(&engine);
             linker.allow_shadowing(true);
             for import in module.imports() {
                 if let ExternType::Func(ty) = import.ty() {
-                    linker
-                        .func_new(
-                            import.module(),
-                            import.name(),
-                            ty.clone(),
-                            |mut caller, _, _| {
-                                *caller.data_mut() += 1;
-                                Err($no)
-                            },
-                        )
-                        .unwrap();
+                    linker.func_new(
+                        import.module(),
+                        import.name(),
+                        ty.clone(),
+                        |mut caller, _, _| {
+                            *caller.data_mut() += 1;
+                            Err($no)
+                        },
+                    )?;
                 }
             }
-            let instance = linker.$instantiate(&mut store, &module).unwrap();
-            let start = instance
-                .get_typed_func::<(), ()>(&mut store, "_start")
-                .unwrap();
-            start.call(&mut store, ()).unwrap_err();
-            *store.data()
+            let instance = linker.$instantiate(&mut store, &module)?;
+            let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+            // It ends with what the host says, or without having asked.
+            let _ = start.call(&mut store, ());
+            Ok(*store.data())
         }
     };
 }
 
 /// An engine with the interpreter, whatever tiers there are.
-fn interpreter() -> tepui::Engine {
+fn interpreter() -> tepui::Result<tepui::Engine> {
     let mut config = tepui::Config::new();
     config.strategy(tepui::Strategy::Interpreter);
-    tepui::Engine::new(&config).unwrap()
+    tepui::Engine::new(&config)
 }
 
 starts!(
     in_tepui,
     tepui,
-    interpreter(),
+    interpreter()?,
     tepui::Error::msg("no"),
     instantiate
 );
@@ -123,11 +125,21 @@ starts!(
     instantiate_and_start
 );
 
-fn main() {
+/// An error unless a program is what this measures.
+fn check<E: Display>(program: &Program, engine: &str, calls: Result<u32, E>) -> Result<(), String> {
+    let what = match calls {
+        Ok(1) => return Ok(()),
+        Ok(_) => "it ends without having called the host".to_string(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!("{} in {engine}: {what}", program.name))
+}
+
+fn run() -> Result<(), String> {
     let mut criterion = Criterion::default().configure_from_args();
-    for program in programs() {
-        assert_eq!(in_tepui(&program.bytes), 1, "{}", program.name);
-        assert_eq!(in_wasmi(&program.bytes), 1, "{}", program.name);
+    for program in programs()? {
+        check(&program, "tepui", in_tepui(&program.bytes))?;
+        check(&program, "wasmi", in_wasmi(&program.bytes))?;
         let mut group = criterion.benchmark_group(&program.name);
         group.bench_function("tepui", |bencher| {
             bencher.iter(|| in_tepui(black_box(&program.bytes)))
@@ -138,4 +150,15 @@ fn main() {
         group.finish();
     }
     criterion.final_summary();
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
