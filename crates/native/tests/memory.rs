@@ -21,12 +21,18 @@ fn bytes(reservation: &Reservation, range: std::ops::Range<usize>) -> &mut [u8] 
     }
 }
 
+/// Bytes of a reservation that is larger than the memory that it gets.
+#[cfg(target_pointer_width = "64")]
+const LARGE: usize = 1 << 33;
+#[cfg(target_pointer_width = "32")]
+const LARGE: usize = 1 << 28;
+
 #[test]
 fn pages_are_zeros_and_come_back_as_zeros() {
     let page = page_size();
-    let reservation = Reservation::new(1 << 33).expect("8 GiB of addresses");
-    assert_eq!(reservation.len(), 1 << 33);
-    let far = (1 << 33) - page;
+    let reservation = Reservation::new(LARGE).expect("addresses");
+    assert_eq!(reservation.len(), LARGE);
+    let far = LARGE - page;
     reservation.make_accessible(0..2 * page).expect("memory");
     reservation
         .make_accessible(far..far + page)
@@ -77,7 +83,10 @@ fn sizes_at_the_edge() {
         usize::MAX,
         usize::MAX / 2 + 1,
         usize::MAX - page_size(),
-        1 << 60,
+        #[cfg(target_pointer_width = "64")]
+        {
+            1 << 60
+        },
     ] {
         assert!(Reservation::new(bytes).is_err(), "{bytes:#x}");
     }
