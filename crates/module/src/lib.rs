@@ -33,6 +33,8 @@ extern crate std;
 pub mod canon;
 mod const_expr;
 #[cfg(feature = "decoder")]
+mod cursor;
+#[cfg(feature = "decoder")]
 mod decode;
 mod description;
 mod error;
@@ -58,6 +60,8 @@ pub use canon::{
     RecGroup, RegisterError, RegistryId, SubType, TypeLookup, TypeRegistry, WithRegistry,
 };
 pub use const_expr::{ConstContext, ConstExpr, ConstOp, ConstValue};
+#[cfg(feature = "decoder")]
+pub use cursor::Cursor;
 pub use description::DescriptionError;
 pub use error::{Error, ErrorFunction, ErrorKind, Result};
 pub use features::{Features, NotImplemented, Proposal, UnknownProposal};
