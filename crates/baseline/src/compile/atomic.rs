@@ -22,10 +22,7 @@ impl<A: Assembler> Function<'_, A> {
     ) -> Step<Option<Address>> {
         let width = size.bytes();
         let held = self.hold(index);
-        let index = Entry {
-            place: Place::Reg(held.reg),
-            ..index
-        };
+        let index = Entry::new(Place::Reg(held.reg), index.repr, index.end);
         if width > 1 {
             // Only the low bits matter, so the sum may wrap.
             let offset = memarg.offset & u64::from(width - 1);
@@ -134,11 +131,7 @@ impl<A: Assembler> Function<'_, A> {
                 self.masm
                     .alu(Alu::Add, Size::S64, sum, sum, Src::Reg(held.reg));
             }
-            effective = Entry {
-                place: Place::Reg(sum),
-                repr: Representation::I64,
-                end: 0,
-            };
+            effective = Entry::new(Place::Reg(sum), Representation::I64, 0);
         }
         Ok((Self::constant(memory), effective))
     }

@@ -84,8 +84,8 @@ impl<A: Assembler> Function<'_, A> {
                 } else {
                     A::SCRATCH_2
                 };
-                self.load_home(local.repr, carrier, mem);
-                self.store_home(local.repr, carrier, A::home(local.end));
+                self.load_any(local.repr, carrier, mem);
+                self.store_home(local.repr, carrier, local.end);
             }
         }
     }
@@ -94,9 +94,9 @@ impl<A: Assembler> Function<'_, A> {
     /// them: into registers and the overflow area. They stay known. Leaves the
     /// scratch register alone unless a value is for it.
     pub(super) fn pass_values(&mut self, start: usize, mut assigner: Assigner, integers: &[Reg]) {
-        let mut moves = [(A::SCRATCH, A::SCRATCH, Representation::I64); 16];
+        let mut moves = self.take_moves();
         let mut late = [(0, A::SCRATCH); 16];
-        let (mut count, mut late_count) = (0, 0);
+        let mut late_count = 0;
         let mut has_stack_object = false;
         for index in start..self.stack.len() {
             let entry = self.stack[index];
@@ -115,17 +115,15 @@ impl<A: Assembler> Function<'_, A> {
             };
             match self.register_of(&entry) {
                 Some(src) if src == dst => {}
-                Some(src) => {
-                    moves[count] = (src, dst, entry.repr);
-                    count += 1;
-                }
+                Some(src) => moves.push((src, dst, entry.repr)),
                 None => {
                     late[late_count] = (index, dst);
                     late_count += 1;
                 }
             }
         }
-        self.move_registers(&mut moves[..count]);
+        self.move_registers(&mut moves);
+        self.moves = moves;
         for &(index, dst) in &late[..late_count] {
             self.materialize(self.stack[index], dst);
         }
@@ -258,7 +256,7 @@ impl<A: Assembler> Function<'_, A> {
                 Location::Vector(number) | Location::Float(number) => Reg::vector(number),
                 Location::Overflow(_) => continue,
             };
-            self.store_home(repr, src, A::home(end));
+            self.store_home(repr, src, end);
         }
         if assigner.overflow() > 0 {
             self.load_stack_object(A::SCRATCH);
@@ -275,8 +273,8 @@ impl<A: Assembler> Function<'_, A> {
                 } else {
                     A::SCRATCH_2
                 };
-                self.load_home(repr, carrier, mem);
-                self.store_home(repr, carrier, A::home(end));
+                self.load_any(repr, carrier, mem);
+                self.store_home(repr, carrier, end);
             }
             self.push(Place::Home(-(end as i32)), repr);
         }
@@ -385,14 +383,7 @@ impl<A: Assembler> Function<'_, A> {
     pub(super) fn call_builtin(&mut self, builtin: Builtin, arguments: &[Entry]) {
         debug_assert_eq!(arguments.len(), builtin.arguments().len());
         self.save_for_call(self.stack.len());
-        let mut moves: [(Entry, Reg); 6] = [(
-            Entry {
-                place: Place::Const(0),
-                repr: Representation::I32,
-                end: 0,
-            },
-            A::SCRATCH,
-        ); 6];
+        let mut moves = [(Self::constant(0), A::SCRATCH); 6];
         for (i, argument) in arguments.iter().enumerate() {
             moves[i] = (*argument, A::C_PARAMS[i + 1]);
         }
@@ -416,10 +407,6 @@ impl<A: Assembler> Function<'_, A> {
 
     /// A constant as an argument.
     pub(super) fn constant(value: u32) -> Entry {
-        Entry {
-            place: Place::Const(u64::from(value)),
-            repr: Representation::I32,
-            end: 0,
-        }
+        Entry::new(Place::Const(value.into()), Representation::I32, 0)
     }
 }

@@ -119,9 +119,21 @@ impl<A: Assembler> Function<'_, A> {
         }
     }
 
+    /// The registers that hold the local that they hold in the state.
+    fn shared_with(&self, state: &State) -> u64 {
+        let mut shared = 0;
+        for reg in each(self.cached & state.mask) {
+            if self.owners[reg.index()] == Owner::Local(state.locals[reg.index()]) {
+                shared |= reg.bit();
+            }
+        }
+        shared
+    }
+
     /// Makes the state the one at hand, without code.
     fn assume(&mut self, index: u32) {
-        for reg in each(self.cached) {
+        let stays = self.shared_with(&self.states[index as usize]);
+        for reg in each(self.cached & !stays) {
             self.unbind(reg);
         }
         for reg in each(self.temps) {
@@ -132,7 +144,7 @@ impl<A: Assembler> Function<'_, A> {
         let state = &self.states[index as usize];
         self.cached = state.mask;
         self.dirty = state.dirty;
-        for reg in each(state.mask) {
+        for reg in each(state.mask & !stays) {
             let local = state.locals[reg.index()];
             self.locals[local as usize].reg = Some(reg);
             self.owners[reg.index()] = Owner::Local(local);
@@ -160,7 +172,7 @@ impl<A: Assembler> Function<'_, A> {
         self.blocks[index].state = state;
         if arity == 1 && self.states[state as usize].result.is_none() {
             let top = self.stack[self.stack.len() - 1];
-            let reg = match top.place {
+            let reg = match top.place() {
                 Place::Reg(reg) if self.states[state as usize].mask & reg.bit() == 0 => reg,
                 _ => {
                     let class = if is_float(top.repr) {
@@ -214,13 +226,8 @@ impl<A: Assembler> Function<'_, A> {
     fn conforms(&self, index: usize, arity: usize) -> bool {
         let block = &self.blocks[index];
         let state = &self.states[block.state as usize];
-        if self.dirty & !state.dirty != 0 {
+        if self.dirty & !state.dirty != 0 || state.mask & !self.shared_with(state) != 0 {
             return false;
-        }
-        for reg in each(state.mask) {
-            if self.owners[reg.index()] != Owner::Local(state.locals[reg.index()]) {
-                return false;
-            }
         }
         if arity == 0 {
             return true;
@@ -229,12 +236,12 @@ impl<A: Assembler> Function<'_, A> {
         if arity == 1
             && let Some(result) = state.result
         {
-            return self.stack[start].place == Place::Reg(result);
+            return self.stack[start].place() == Place::Reg(result);
         }
         let mut end = self.base_of(block.height as usize);
         self.stack[start..].iter().all(|entry| {
             end = Self::home_above(end, entry.repr);
-            entry.place == Place::Home(-(end as i32))
+            entry.place() == Place::Home(-(end as i32))
         })
     }
 
@@ -245,24 +252,23 @@ impl<A: Assembler> Function<'_, A> {
             self.blocks[index].height as usize,
             self.blocks[index].state as usize,
         );
-        let (mask, dirty, result) = {
+        let (mask, dirty, result, shared) = {
             let state = &self.states[state];
-            (state.mask, state.dirty, state.result)
+            let shared = self.shared_with(state);
+            (state.mask, state.dirty, state.result, shared)
         };
         // Homes that must be up to date there.
-        for reg in each(self.dirty) {
+        for reg in each(self.dirty & !(shared & dirty)) {
             let Owner::Local(local) = self.owners[reg.index()] else {
                 continue;
             };
             let wanted = &self.states[state];
-            let stays = if wanted.locals[reg.index()] == local && mask & reg.bit() != 0 {
-                dirty & reg.bit() != 0
-            } else {
-                each(mask & dirty).any(|other| wanted.locals[other.index()] == local)
-            };
+            let moves = shared & reg.bit() == 0;
+            let stays =
+                moves && each(mask & dirty).any(|other| wanted.locals[other.index()] == local);
             if !stays {
                 let local = self.locals[local as usize];
-                self.store_home(local.repr, reg, A::home(local.end));
+                self.store_home(local.repr, reg, local.end);
             }
         }
         let start = self.stack.len() - arity;
@@ -276,18 +282,13 @@ impl<A: Assembler> Function<'_, A> {
                 self.store_value(entry, A::home(end));
             }
         }
-        let mut moves = [(A::SCRATCH, A::SCRATCH, Representation::I64); 64];
-        let mut count = 0;
+        let mut moves = self.take_moves();
         let mut loads = 0_u64;
-        for reg in each(mask) {
+        for reg in each(mask & !shared) {
             let local = self.states[state].locals[reg.index()];
             let facts = self.locals[local as usize];
             match facts.reg {
-                Some(src) if src == reg => {}
-                Some(src) => {
-                    moves[count] = (src, reg, facts.repr);
-                    count += 1;
-                }
+                Some(src) => moves.push((src, reg, facts.repr)),
                 None => loads |= reg.bit(),
             }
         }
@@ -297,24 +298,22 @@ impl<A: Assembler> Function<'_, A> {
         let mut late = None;
         if let Some(dst) = in_register {
             let entry = self.stack[start];
-            let src = match entry.place {
+            let src = match entry.place() {
                 Place::Reg(reg) => Some(reg),
                 Place::Local(local) => self.locals[local as usize].reg,
                 _ => None,
             };
             match src {
                 Some(src) if src == dst => {}
-                Some(src) => {
-                    moves[count] = (src, dst, entry.repr);
-                    count += 1;
-                }
+                Some(src) => moves.push((src, dst, entry.repr)),
                 None => late = Some((entry, dst)),
             }
         }
-        self.move_registers(&mut moves[..count]);
+        self.move_registers(&mut moves);
+        self.moves = moves;
         for reg in each(loads) {
             let local = self.locals[self.states[state].locals[reg.index()] as usize];
-            self.load_home(local.repr, reg, A::home(local.end));
+            self.load_home(local.repr, reg, local.end);
         }
         if let Some((entry, dst)) = late {
             self.materialize(entry, dst);
@@ -423,7 +422,7 @@ impl<A: Assembler> Function<'_, A> {
                     self.unbind(reg);
                 }
                 let reg = self.allocate_for_local(facts.repr);
-                self.load_home(facts.repr, reg, A::home(facts.end));
+                self.load_home(facts.repr, reg, facts.end);
                 self.bind_local(local, reg, true);
             }
         }
@@ -459,7 +458,7 @@ impl<A: Assembler> Function<'_, A> {
     /// hold.
     fn pop_condition(&mut self, settle: Settle) -> Condition {
         let entry = self.pop();
-        match entry.place {
+        match entry.place() {
             Place::Flags(condition) => {
                 if settle == Settle::All {
                     self.settle_below(self.stack.len());
@@ -848,13 +847,13 @@ impl<A: Assembler> Function<'_, A> {
         };
         for reg in each(destroyed & self.dirty) {
             if let Some(local) = local_of(self, reg) {
-                self.store_home(local.repr, reg, A::home(local.end));
+                self.store_home(local.repr, reg, local.end);
             }
         }
         make(self);
         for reg in each(destroyed) {
             if let Some(local) = local_of(self, reg) {
-                self.load_home(local.repr, reg, A::home(local.end));
+                self.load_home(local.repr, reg, local.end);
             }
         }
         self.masm.bind(over);

@@ -109,7 +109,7 @@ impl<A: Assembler> Function<'_, A> {
     ) -> Step<Option<Address>> {
         if memarg.offset < self.plain_offsets
             && memarg.target == MemArgTarget::Memory(0)
-            && !matches!(index.place, Place::Const(_))
+            && !matches!(index.place(), Place::Const(_))
         {
             self.saved |= A::MEMORY_BASE.bit();
             let mem = Mem {
@@ -150,7 +150,7 @@ impl<A: Assembler> Function<'_, A> {
             if farthest <= reservation.saturating_add(guard)
                 && let Ok(disp) = i32::try_from(memarg.offset)
             {
-                if let Place::Const(value) = index.place
+                if let Place::Const(value) = index.place()
                     && let Ok(disp) = i32::try_from(value + memarg.offset)
                 {
                     let base = self.base_register(memory, &facts, A::SCRATCH_2);
@@ -340,7 +340,7 @@ impl<A: Assembler> Function<'_, A> {
         let Some(address) = self.address(memarg, index, from.bytes())? else {
             return Ok(());
         };
-        let reuse = match (index.place, address.mem.index) {
+        let reuse = match (index.place(), address.mem.index) {
             (Place::Reg(reg), _) => Some(reg),
             (Place::Home(_) | Place::Const(_), Some(reg)) => Some(reg),
             _ => None,
@@ -376,7 +376,7 @@ impl<A: Assembler> Function<'_, A> {
     pub(super) fn store_int(&mut self, memarg: &MemArg, size: Size) -> Step {
         let value = self.pop();
         let index = self.pop();
-        let value = match value.place {
+        let value = match value.place() {
             Place::Const(bits) if size != Size::S64 || bits as i32 as i64 as u64 == bits => {
                 Src::Imm(bits as i64)
             }

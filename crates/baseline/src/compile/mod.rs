@@ -28,6 +28,7 @@
 
 mod atomic;
 mod call;
+mod common;
 mod control;
 mod memory;
 mod profile;
@@ -43,8 +44,7 @@ use tepui_abi::{
     CompileError, CompiledFunction, Entry as FunctionEntry, FunctionInput, MemoryPlace,
     MemoryStyle, Plan, Relocation, Trap, Tunables,
 };
-use tepui_module::{FuncType, MemoryIndex, Module, NestingVisitor};
-use wasmparser::VisitOperator;
+use tepui_module::{Cursor, FuncType, MemoryIndex, Module, NestingVisitor};
 
 use crate::CpuFeatures;
 use crate::masm::{Assembler, Condition, Frame, Label, Reach, Size};
@@ -93,13 +93,63 @@ pub(crate) enum Place {
     Flags(Condition),
 }
 
-/// A value on the operand stack.
+/// A value on the operand stack, in two words: a [`Place`] with its contents at different
+/// offsets would be taken apart and put together by every copy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
-    pub(crate) place: Place,
-    pub(crate) repr: Representation,
+    /// The contents of the place, but for a condition.
+    bits: u64,
     /// Bytes from the frame pointer down to its home.
     pub(crate) end: u32,
+    pub(crate) repr: Representation,
+    kind: Kind,
+    condition: Condition,
+}
+
+/// Which place it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Const,
+    Local,
+    Reg,
+    Home,
+    Flags,
+}
+
+impl Entry {
+    #[inline(always)]
+    pub(crate) fn new(place: Place, repr: Representation, end: u32) -> Entry {
+        let (kind, bits, condition) = match place {
+            Place::Const(bits) => (Kind::Const, bits, Condition::ANY),
+            Place::Local(local) => (Kind::Local, local.into(), Condition::ANY),
+            Place::Reg(reg) => (Kind::Reg, reg.index() as u64, Condition::ANY),
+            Place::Home(at) => (Kind::Home, u64::from(at as u32), Condition::ANY),
+            Place::Flags(condition) => (Kind::Flags, 0, condition),
+        };
+        Entry {
+            bits,
+            end,
+            repr,
+            kind,
+            condition,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn place(self) -> Place {
+        match self.kind {
+            Kind::Const => Place::Const(self.bits),
+            Kind::Local => Place::Local(self.bits as u32),
+            Kind::Reg => Place::Reg(Reg::from_index(self.bits as u32)),
+            Kind::Home => Place::Home(self.bits as i32),
+            Kind::Flags => Place::Flags(self.condition),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_place(&mut self, place: Place) {
+        *self = Entry::new(place, self.repr, self.end);
+    }
 }
 
 /// A local.
@@ -130,6 +180,9 @@ pub(crate) struct Held {
     pub(crate) owned: bool,
 }
 
+/// From where to where a value in a register is moved.
+pub(crate) type Move = (Reg, Reg, Representation);
+
 /// Jumps out of the function that are emitted at its end, when it is known
 /// which registers the frame has saved.
 enum Exit {
@@ -150,6 +203,7 @@ pub(crate) struct Workspace<A> {
     blocks: Vec<Block>,
     states: Vec<State>,
     free_states: Vec<u32>,
+    moves: Vec<Move>,
 }
 
 impl<A: Assembler> Workspace<A> {
@@ -204,6 +258,8 @@ pub(crate) struct Function<'a, A> {
     states: Vec<State>,
     states_used: usize,
     free_states: Vec<u32>,
+    /// Those at hand; a list that is kept for its memory.
+    moves: Vec<Move>,
     reachable: bool,
     skipped: u32,
     loops: u32,
@@ -321,6 +377,7 @@ fn run<A: Assembler>(
         states: std::mem::take(&mut workspace.states),
         states_used: 0,
         free_states: std::mem::take(&mut workspace.free_states),
+        moves: std::mem::take(&mut workspace.moves),
         reachable: true,
         skipped: 0,
         loops: 0,
@@ -355,6 +412,7 @@ fn run<A: Assembler>(
     workspace.blocks = function.blocks;
     workspace.states = function.states;
     workspace.free_states = function.free_states;
+    workspace.moves = function.moves;
     result
 }
 
@@ -387,19 +445,17 @@ impl<'a, A: Assembler> Function<'a, A> {
         self.masm
             .zero_frame(self.locals_end, self.locals_end - zeros_from);
         self.blocks.push(Block::function());
-        let mut reader = body.get_binary_reader_for_operators()?;
+        let mut cursor = Cursor::new(body.get_binary_reader_for_operators()?)?;
         // What happens at the entry happens at the first instruction.
-        self.position = reader.original_position() as u32;
+        self.position = cursor.offset() as u32;
         self.count_entry();
         self.check_meters();
 
-        let end = usize::try_from(reader.range().end).unwrap_or(usize::MAX);
-        let code = self.bytes.get(..end).unwrap_or_default();
         let looks_at_opcodes = self.tunables.fuel || self.listing.is_some();
-        while !reader.eof() {
-            self.position = reader.original_position() as u32;
+        while !cursor.is_at_end() {
+            self.position = cursor.offset() as u32;
             if !self.reachable {
-                self.skip(reader.visit_operator(&mut NestingVisitor)?)?;
+                self.skip(cursor.visit(&mut NestingVisitor)?)?;
                 continue;
             }
             if self.flags_pending || looks_at_opcodes {
@@ -407,22 +463,9 @@ impl<'a, A: Assembler> Function<'a, A> {
             }
             self.masm.notes().wasm_position = self.position;
             self.locked = 0;
-            // Half of all instructions, without the decoder's large choice:
-            // locals and constants that take one byte.
-            let at = self.position as usize;
-            if let Some(&[opcode @ (0x20..=0x22 | 0x41), operand @ 0..0x80]) =
-                code.get(at..at.saturating_add(2))
-            {
-                reader.read_bytes(2)?;
-                match opcode {
-                    0x20 => self.visit_local_get(operand.into())?,
-                    0x21 => self.visit_local_set(operand.into())?,
-                    0x22 => self.visit_local_tee(operand.into())?,
-                    // The sign is the highest of seven bits.
-                    _ => self.visit_i32_const(i32::from((operand << 1) as i8 >> 1))?,
-                }
-            } else {
-                reader.visit_operator(self)??;
+            match self.visit_common(&mut cursor) {
+                Some(step) => step?,
+                None => cursor.visit(self)??,
             }
             self.assert_sound();
             if self.stack.len() - self.settled > UNSETTLED {
@@ -430,7 +473,7 @@ impl<'a, A: Assembler> Function<'a, A> {
                 self.settle_below(upto);
             }
         }
-        reader.finish_expression(self)?;
+        cursor.finish(self)?;
         Ok(())
     }
 

@@ -85,7 +85,7 @@ impl<A: Assembler> Function<'_, A> {
             for reg in each(this.dirty & !(A::CALLER_SAVED | A::VECTORS)) {
                 if let Owner::Local(local) = this.owners[reg.index()] {
                     let local = this.locals[local as usize];
-                    this.store_home(local.repr, reg, A::home(local.end));
+                    this.store_home(local.repr, reg, local.end);
                 }
             }
             let function = this.input.function.as_u32();
@@ -141,7 +141,7 @@ impl<A: Assembler> Function<'_, A> {
         self.masm.jump_if(Condition::Is(IntCc::Equal), same);
         self.masm.alu_mem(Alu::Sub, at(SiteRecord::LEAD), 1);
         self.masm.jump_if(Condition::Is(IntCc::GreaterEqual), done);
-        self.store_home(Representation::I32, called, at(SiteRecord::TARGET));
+        self.store_any(Representation::I32, called, at(SiteRecord::TARGET));
         self.masm.store_imm(Size::S32, 0, at(SiteRecord::LEAD));
         self.masm.bind(same);
         self.masm.alu_mem(Alu::Add, at(SiteRecord::LEAD), 1);

@@ -205,7 +205,7 @@ impl<A: Assembler> Function<'_, A> {
             let dst = self.allocate(V128);
             let op = if double { Unary::FNeg64 } else { Unary::FNeg32 };
             self.masm.vector_unary(op, dst, held.reg);
-            a.place = super::Place::Reg(dst);
+            a.set_place(super::Place::Reg(dst));
         }
         let dst = self.by_lanes(builtin, &[a, b, c], double);
         self.push_floats(dst, double);

@@ -3,7 +3,7 @@
 
 use tepui_abi::convention::Representation;
 
-use super::{Entry, Function, Held, Owner, Place, is_float, size_of};
+use super::{Entry, Function, Held, Move, Owner, Place, is_float, size_of};
 use crate::masm::{Assembler, Mem, Size, Src};
 use crate::reg::{Reg, each};
 
@@ -32,7 +32,11 @@ impl<A: Assembler> Function<'_, A> {
 
     // The stack.
 
+    #[inline(always)]
     pub(super) fn push(&mut self, place: Place, repr: Representation) {
+        if self.stack.len() == self.stack.capacity() {
+            return self.push_with_room(place, repr);
+        }
         let below = self.stack.last().map_or(self.locals_end, |entry| entry.end);
         let end = Self::home_above(below, repr);
         let index = self.stack.len() as u32;
@@ -45,21 +49,31 @@ impl<A: Assembler> Function<'_, A> {
             Place::Home(_) => self.deepest = self.deepest.max(end),
             Place::Const(_) | Place::Flags(_) => {}
         }
-        self.stack.push(Entry { place, repr, end });
+        self.stack.push(Entry::new(place, repr, end));
     }
 
+    /// Apart, so that pushing calls nothing while there is room.
+    #[cold]
+    #[inline(never)]
+    fn push_with_room(&mut self, place: Place, repr: Representation) {
+        self.stack.reserve(1);
+        self.push(place, repr);
+    }
+
+    #[inline(always)]
     pub(super) fn push_reg(&mut self, reg: Reg, repr: Representation) {
         self.push(Place::Reg(reg), repr);
     }
 
     /// Takes the top entry as it is. Its register stays locked.
+    #[inline(always)]
     pub(super) fn pop(&mut self) -> Entry {
         let entry = self
             .stack
             .pop()
             .expect("a validated body never pops an empty stack");
         self.settled = self.settled.min(self.stack.len());
-        match entry.place {
+        match entry.place() {
             Place::Reg(reg) => {
                 self.owners[reg.index()] = Owner::None;
                 self.temps &= !reg.bit();
@@ -92,19 +106,26 @@ impl<A: Assembler> Function<'_, A> {
     }
 
     /// A value of the stack in a register; it was taken off.
+    #[inline(always)]
     pub(super) fn hold(&mut self, entry: Entry) -> Held {
-        match entry.place {
+        match entry.place() {
             Place::Reg(reg) => Held { reg, owned: true },
-            Place::Local(local) => {
-                let reg = self.cache_local(local);
-                Held { reg, owned: false }
-            }
-            _ => {
-                let reg = self.allocate(entry.repr);
-                self.materialize(entry, reg);
-                Held { reg, owned: true }
-            }
+            Place::Local(local) => Held {
+                reg: self.cache_local(local),
+                owned: false,
+            },
+            _ => Held {
+                reg: self.materialize_anywhere(entry),
+                owned: true,
+            },
         }
+    }
+
+    #[inline(never)]
+    fn materialize_anywhere(&mut self, entry: Entry) -> Reg {
+        let reg = self.allocate(entry.repr);
+        self.materialize(entry, reg);
+        reg
     }
 
     pub(super) fn pop_reg(&mut self) -> Held {
@@ -113,8 +134,9 @@ impl<A: Assembler> Function<'_, A> {
     }
 
     /// An integer operand: a constant, a home, or a register.
+    #[inline(always)]
     pub(super) fn source(&mut self, entry: Entry) -> Src {
-        match entry.place {
+        match entry.place() {
             Place::Const(value) => Src::Imm(if entry.repr == Representation::I32 {
                 i64::from(value as i32)
             } else {
@@ -127,7 +149,7 @@ impl<A: Assembler> Function<'_, A> {
 
     /// Puts a value into a register, without changing what is known.
     pub(super) fn materialize(&mut self, entry: Entry, dst: Reg) {
-        match entry.place {
+        match entry.place() {
             Place::Const(bits) => match entry.repr {
                 Representation::F32 => self.masm.float_constant(false, dst, bits),
                 Representation::F64 => self.masm.float_constant(true, dst, bits),
@@ -138,10 +160,10 @@ impl<A: Assembler> Function<'_, A> {
                 let local = self.locals[local as usize];
                 match local.reg {
                     Some(reg) => self.masm.copy(dst, reg),
-                    None => self.load_home(local.repr, dst, A::home(local.end)),
+                    None => self.load_home(local.repr, dst, local.end),
                 }
             }
-            Place::Home(at) => self.load_home(entry.repr, dst, Mem::at(A::FRAME, at)),
+            Place::Home(at) => self.load_frame(entry.repr, dst, at),
             Place::Flags(condition) => {
                 self.masm.set_flags_live(false);
                 self.masm.set_if(condition, dst);
@@ -149,7 +171,32 @@ impl<A: Assembler> Function<'_, A> {
         }
     }
 
-    pub(super) fn load_home(&mut self, repr: Representation, dst: Reg, mem: Mem) {
+    /// Loads a value from its home, which ends so many bytes below the frame pointer.
+    #[inline(always)]
+    pub(super) fn load_home(&mut self, repr: Representation, dst: Reg, end: u32) {
+        self.load_frame(repr, dst, -(end as i32));
+    }
+
+    /// Loads a value from the frame.
+    fn load_frame(&mut self, repr: Representation, dst: Reg, at: i32) {
+        if is_float(repr) {
+            self.masm
+                .load_vector(repr.bytes(), dst, Mem::at(A::FRAME, at));
+        } else {
+            self.masm.load_frame(size_of(repr), dst, at);
+        }
+    }
+
+    /// Stores a value to its home.
+    pub(super) fn store_home(&mut self, repr: Representation, src: Reg, end: u32) {
+        if is_float(repr) {
+            self.masm.store_vector(repr.bytes(), src, A::home(end));
+        } else {
+            self.masm.store_frame(size_of(repr), src, -(end as i32));
+        }
+    }
+
+    pub(super) fn load_any(&mut self, repr: Representation, dst: Reg, mem: Mem) {
         if is_float(repr) {
             self.masm.load_vector(repr.bytes(), dst, mem);
         } else {
@@ -157,7 +204,7 @@ impl<A: Assembler> Function<'_, A> {
         }
     }
 
-    pub(super) fn store_home(&mut self, repr: Representation, src: Reg, mem: Mem) {
+    pub(super) fn store_any(&mut self, repr: Representation, src: Reg, mem: Mem) {
         if is_float(repr) {
             self.masm.store_vector(repr.bytes(), src, mem);
         } else {
@@ -168,12 +215,12 @@ impl<A: Assembler> Function<'_, A> {
     /// Stores a value, wherever it is, without changing what is known.
     pub(super) fn store_value(&mut self, entry: Entry, mem: Mem) {
         let repr = entry.repr;
-        match entry.place {
+        match entry.place() {
             Place::Home(at) if mem == Mem::at(A::FRAME, at) => {}
-            Place::Reg(reg) => self.store_home(repr, reg, mem),
+            Place::Reg(reg) => self.store_any(repr, reg, mem),
             Place::Local(local) if self.locals[local as usize].reg.is_some() => {
                 if let Some(reg) = self.locals[local as usize].reg {
-                    self.store_home(repr, reg, mem);
+                    self.store_any(repr, reg, mem);
                 }
             }
             Place::Const(bits) if repr.bytes() == 4 || bits as i32 as i64 as u64 == bits => {
@@ -195,7 +242,7 @@ impl<A: Assembler> Function<'_, A> {
                     A::SCRATCH_3
                 };
                 self.materialize(entry, scratch);
-                self.store_home(repr, scratch, mem);
+                self.store_any(repr, scratch, mem);
             }
         }
     }
@@ -204,10 +251,10 @@ impl<A: Assembler> Function<'_, A> {
     pub(super) fn settle(&mut self, index: usize) {
         let entry = self.stack[index];
         let home = -(entry.end as i32);
-        if entry.place == Place::Home(home) {
+        if entry.place() == Place::Home(home) {
             return;
         }
-        match entry.place {
+        match entry.place() {
             Place::Reg(reg) => {
                 self.owners[reg.index()] = Owner::None;
                 self.temps &= !reg.bit();
@@ -218,7 +265,7 @@ impl<A: Assembler> Function<'_, A> {
         }
         self.deepest = self.deepest.max(entry.end);
         self.store_value(entry, A::home(entry.end));
-        self.stack[index].place = Place::Home(home);
+        self.stack[index].set_place(Place::Home(home));
     }
 
     /// Puts the entries below `upto` where they belong.
@@ -243,14 +290,22 @@ impl<A: Assembler> Function<'_, A> {
     // Locals.
 
     /// The register of a local, loaded when it has none; it is locked.
+    #[inline(always)]
     pub(super) fn cache_local(&mut self, local: u32) -> Reg {
-        let facts = self.locals[local as usize];
-        if let Some(reg) = facts.reg {
-            self.locked |= reg.bit();
-            return reg;
+        match self.locals[local as usize].reg {
+            Some(reg) => {
+                self.locked |= reg.bit();
+                reg
+            }
+            None => self.load_local(local),
         }
+    }
+
+    #[inline(never)]
+    fn load_local(&mut self, local: u32) -> Reg {
+        let facts = self.locals[local as usize];
         let reg = self.allocate_for_local(facts.repr);
-        self.load_home(facts.repr, reg, A::home(facts.end));
+        self.load_home(facts.repr, reg, facts.end);
         self.bind_local(local, reg, false);
         reg
     }
@@ -283,7 +338,7 @@ impl<A: Assembler> Function<'_, A> {
         }
         if let Owner::Local(local) = self.owners[reg.index()] {
             let local = self.locals[local as usize];
-            self.store_home(local.repr, reg, A::home(local.end));
+            self.store_home(local.repr, reg, local.end);
         }
         self.dirty &= !reg.bit();
     }
@@ -294,7 +349,7 @@ impl<A: Assembler> Function<'_, A> {
             return;
         }
         for index in (self.settled..self.stack.len()).rev() {
-            if self.stack[index].place != Place::Local(local) {
+            if self.stack[index].place() != Place::Local(local) {
                 continue;
             }
             let repr = self.stack[index].repr;
@@ -303,7 +358,7 @@ impl<A: Assembler> Function<'_, A> {
                 Some(reg) if self.dirty & reg.bit() == 0 && self.locked & reg.bit() == 0 => {
                     self.unbind(reg);
                     self.locals[local as usize].named -= 1;
-                    self.stack[index].place = Place::Reg(reg);
+                    self.stack[index].set_place(Place::Reg(reg));
                     self.owners[reg.index()] = Owner::Entry(index as u32);
                     self.temps |= reg.bit();
                 }
@@ -315,12 +370,12 @@ impl<A: Assembler> Function<'_, A> {
                     // registers: an earlier copy may have to make room.
                     self.locked = locked;
                     // Allocation may have put the entry at home.
-                    if self.stack[index].place != Place::Local(local) {
+                    if self.stack[index].place() != Place::Local(local) {
                         continue;
                     }
                     self.materialize(entry, reg);
                     self.locals[local as usize].named -= 1;
-                    self.stack[index].place = Place::Reg(reg);
+                    self.stack[index].set_place(Place::Reg(reg));
                     self.owners[reg.index()] = Owner::Entry(index as u32);
                     self.temps |= reg.bit();
                 }
@@ -333,11 +388,11 @@ impl<A: Assembler> Function<'_, A> {
 
     pub(super) fn local_set(&mut self, local: u32) {
         let entry = self.pop();
-        if entry.place == Place::Local(local) {
+        if entry.place() == Place::Local(local) {
             return;
         }
         self.read_named(local);
-        let reg = match entry.place {
+        let reg = match entry.place() {
             Place::Reg(reg) => reg,
             _ => {
                 // In the register that it has, if it has one.
@@ -423,12 +478,14 @@ impl<A: Assembler> Function<'_, A> {
     /// Where the result of a one-byte instruction best goes: into the register
     /// of the local that the next instruction assigns, into that of an operand
     /// that is not needed any more, or into a free one.
+    #[inline(always)]
     pub(super) fn result(&mut self, repr: Representation, operands: &[Held]) -> Reg {
         let next = self.position as usize + 1;
         self.result_before(next, repr, operands)
     }
 
     /// The same for an instruction that ends at `next`.
+    #[inline(always)]
     pub(super) fn result_before(
         &mut self,
         next: usize,
@@ -471,7 +528,7 @@ impl<A: Assembler> Function<'_, A> {
             self.clean(reg);
         }
         for index in self.settled..height {
-            let at_risk = match self.stack[index].place {
+            let at_risk = match self.stack[index].place() {
                 Place::Reg(reg) => destroyed & reg.bit() != 0,
                 Place::Flags(_) => true,
                 _ => false,
@@ -494,19 +551,17 @@ impl<A: Assembler> Function<'_, A> {
     /// Moves values into registers, all at once. The values may be in those
     /// registers; constants and homes come last.
     pub(super) fn move_all(&mut self, moves: &[(Entry, Reg)]) {
-        let mut pending: [(Reg, Reg, Representation); 64] =
-            [(A::SCRATCH, A::SCRATCH, Representation::I64); 64];
-        let mut count = 0;
+        let mut pending = self.take_moves();
         for (entry, dst) in moves {
             let src = self.register_of(entry);
             if let Some(src) = src
                 && src != *dst
             {
-                pending[count] = (src, *dst, entry.repr);
-                count += 1;
+                pending.push((src, *dst, entry.repr));
             }
         }
-        self.move_registers(&mut pending[..count]);
+        self.move_registers(&mut pending);
+        self.moves = pending;
         for (entry, dst) in moves {
             if self.register_of(entry).is_none() {
                 self.materialize(*entry, *dst);
@@ -515,15 +570,23 @@ impl<A: Assembler> Function<'_, A> {
     }
 
     pub(super) fn register_of(&self, entry: &Entry) -> Option<Reg> {
-        match entry.place {
+        match entry.place() {
             Place::Reg(reg) => Some(reg),
             Place::Local(local) => self.locals[local as usize].reg,
             _ => None,
         }
     }
 
+    /// An empty list of moves, to be given back to `self.moves` for its memory.
+    #[inline]
+    pub(super) fn take_moves(&mut self) -> Vec<Move> {
+        let mut moves = std::mem::take(&mut self.moves);
+        moves.clear();
+        moves
+    }
+
     /// Moves between registers, all at once.
-    pub(super) fn move_registers(&mut self, moves: &mut [(Reg, Reg, Representation)]) {
+    pub(super) fn move_registers(&mut self, moves: &mut [Move]) {
         let mut left = moves.len();
         while left > 0 {
             let mut moved = false;
@@ -589,7 +652,7 @@ impl<A: Assembler> Function<'_, A> {
         for reg in each(self.temps) {
             match self.owners[reg.index()] {
                 Owner::Entry(index) => {
-                    debug_assert_eq!(self.stack[index as usize].place, Place::Reg(reg));
+                    debug_assert_eq!(self.stack[index as usize].place(), Place::Reg(reg));
                 }
                 other => debug_assert!(false, "{reg:?} holds an entry but is {other:?}"),
             }

@@ -243,7 +243,7 @@ impl<A: Assembler> Function<'_, A> {
         if held.owned {
             self.push_reg(held.reg, entry.repr);
         } else {
-            self.push(entry.place, entry.repr);
+            self.push(entry.place(), entry.repr);
         }
     }
 

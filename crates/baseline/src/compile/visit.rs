@@ -42,8 +42,10 @@ impl<A: Assembler> Function<'_, A> {
 
     fn alu(&mut self, op: Alu, repr: Representation) {
         let (mut b, mut a) = (self.pop(), self.pop());
-        if op != Alu::Sub && !matches!(a.place, Place::Reg(_)) && matches!(b.place, Place::Reg(_))
-            || op != Alu::Sub && matches!(a.place, Place::Const(_))
+        if op != Alu::Sub
+            && !matches!(a.place(), Place::Reg(_))
+            && matches!(b.place(), Place::Reg(_))
+            || op != Alu::Sub && matches!(a.place(), Place::Const(_))
         {
             std::mem::swap(&mut a, &mut b);
         }
@@ -56,7 +58,7 @@ impl<A: Assembler> Function<'_, A> {
 
     fn mul(&mut self, repr: Representation) {
         let (mut b, mut a) = (self.pop(), self.pop());
-        if matches!(a.place, Place::Const(_)) {
+        if matches!(a.place(), Place::Const(_)) {
             std::mem::swap(&mut a, &mut b);
         }
         let a = self.hold(a);
@@ -100,7 +102,7 @@ impl<A: Assembler> Function<'_, A> {
     fn compare(&mut self, cc: IntCc, repr: Representation) {
         let (mut b, mut a) = (self.pop(), self.pop());
         let mut cc = cc;
-        if matches!(a.place, Place::Const(_)) && !matches!(b.place, Place::Const(_)) {
+        if matches!(a.place(), Place::Const(_)) && !matches!(b.place(), Place::Const(_)) {
             std::mem::swap(&mut a, &mut b);
             cc = cc.swapped();
         }
@@ -112,7 +114,7 @@ impl<A: Assembler> Function<'_, A> {
 
     fn eqz(&mut self, repr: Representation) {
         let entry = self.pop();
-        if let Place::Flags(condition) = entry.place {
+        if let Place::Flags(condition) = entry.place() {
             self.push_flags(condition.not());
             return;
         }
@@ -268,7 +270,7 @@ impl<A: Assembler> Function<'_, A> {
 
     fn reinterpret(&mut self, repr: Representation) {
         let entry = self.pop();
-        if let Place::Const(bits) = entry.place {
+        if let Place::Const(bits) = entry.place() {
             self.push(Place::Const(bits), repr);
             return;
         }
@@ -287,7 +289,7 @@ impl<A: Assembler> Function<'_, A> {
 
     fn select(&mut self) {
         let condition = self.pop();
-        let condition = match condition.place {
+        let condition = match condition.place() {
             Place::Flags(condition) => condition,
             _ => {
                 let held = self.hold(condition);
@@ -353,7 +355,7 @@ impl<A: Assembler> Function<'_, A> {
                 let repr = Representation::of(self.module.global(index).content);
                 let dst = self.allocate(repr);
                 let mem = self.global(index);
-                self.load_home(repr, dst, mem);
+                self.load_any(repr, dst, mem);
                 self.push_reg(dst, repr);
             }
         }
@@ -375,7 +377,7 @@ impl<A: Assembler> Function<'_, A> {
 
     fn drop_value(&mut self) {
         let entry: Entry = self.pop();
-        if let Place::Flags(_) = entry.place {
+        if let Place::Flags(_) = entry.place() {
             self.masm.set_flags_live(false);
         }
     }

@@ -264,6 +264,16 @@ pub(crate) trait Assembler: Numbers + Vectors + Default {
     /// Stores an integer.
     fn store(&mut self, size: Size, src: Reg, mem: Mem);
 
+    /// Loads an integer from the frame.
+    fn load_frame(&mut self, size: Size, dst: Reg, at: i32) {
+        self.load(size, dst, Mem::at(Self::FRAME, at));
+    }
+
+    /// Stores an integer to the frame.
+    fn store_frame(&mut self, size: Size, src: Reg, at: i32) {
+        self.store(size, src, Mem::at(Self::FRAME, at));
+    }
+
     /// Stores a constant, which fits into 32 bits with sign, or is narrower.
     fn store_imm(&mut self, size: Size, value: i32, mem: Mem);
 

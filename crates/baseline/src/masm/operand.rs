@@ -165,6 +165,9 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
+    /// One, where there is none.
+    pub(crate) const ANY: Condition = Condition::Is(IntCc::Equal);
+
     /// What holds when this does not.
     pub(crate) const fn not(self) -> Condition {
         match self {

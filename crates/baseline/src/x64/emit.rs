@@ -34,7 +34,7 @@ pub(super) const XMM15: Reg = Reg::vector(15);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Constant(u32);
 
-/// A register or memory operand.
+/// An operand of which it is not known by its type which it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rm {
     Reg(Reg),
@@ -110,7 +110,7 @@ pub(super) enum Imm {
 /// the distance, at most seven bytes, then distance and immediate, at most
 /// eight. Lengths are in bits.
 #[derive(Default)]
-struct Bytes {
+pub(super) struct Bytes {
     head: u64,
     head_bits: u32,
     tail: u64,
@@ -130,6 +130,175 @@ impl Bytes {
     fn put_tail(&mut self, value: u64, bits: u32) {
         self.tail |= value << self.tail_bits;
         self.tail_bits += bits;
+    }
+}
+
+/// A register or memory operand. It is known by its type which, so that the encoding of
+/// each takes a few instructions.
+pub(super) trait Operand: Copy {
+    /// The fourth bits of index and base.
+    fn extension(self) -> (u8, u8);
+
+    /// Whether it is a register whose low byte has a name only with a prefix.
+    fn is_prefixed_byte(self) -> bool {
+        false
+    }
+
+    /// The bytes of an instruction without prefix, in a word, and how many they are, if
+    /// eight are enough. What lies above them means nothing.
+    fn word(self, op: Op, wide: bool, reg: u8) -> Option<(u64, u32)>;
+
+    /// Puts the byte that selects operands, which has `reg` in it, and what belongs to
+    /// it. An immediate of so many bytes follows.
+    fn put(self, emitter: &mut Emitter, out: &mut Bytes, reg: u8, immediate: u32);
+}
+
+/// An instruction whose operands take so many bytes, in a word; `rm` is the register that
+/// the operand names, or the base.
+#[inline(always)]
+fn word(op: Op, wide: bool, reg: u8, rm: u8, operands: u64, bytes: u32) -> Option<(u64, u32)> {
+    let opcode = u64::from(op & 0xff);
+    let (word, bytes) = match op >> 8 {
+        0 => (opcode | operands << 8, 1 + bytes),
+        1 => (0x0f | opcode << 8 | operands << 16, 2 + bytes),
+        _ => return None,
+    };
+    let rex = (u8::from(wide) << 3) | ((reg >> 3) << 2) | (rm >> 3);
+    if rex == 0 {
+        Some((word, bytes))
+    } else {
+        Some((u64::from(0x40 | rex) | word << 8, 1 + bytes))
+    }
+}
+
+impl Operand for Reg {
+    #[inline(always)]
+    fn extension(self) -> (u8, u8) {
+        (0, self.code() >> 3)
+    }
+
+    #[inline(always)]
+    fn is_prefixed_byte(self) -> bool {
+        self.code() >= 4
+    }
+
+    #[inline(always)]
+    fn word(self, op: Op, wide: bool, reg: u8) -> Option<(u64, u32)> {
+        let operands = 0xc0 | (reg & 7) << 3 | (self.code() & 7);
+        word(op, wide, reg, self.code(), operands.into(), 1)
+    }
+
+    #[inline(always)]
+    fn put(self, _: &mut Emitter, out: &mut Bytes, reg: u8, _: u32) {
+        out.put(0xc0 | reg | (self.code() & 7));
+    }
+}
+
+impl Operand for Mem {
+    #[inline(always)]
+    fn extension(self) -> (u8, u8) {
+        (
+            self.index.map_or(0, |index| index.code() >> 3),
+            self.base.code() >> 3,
+        )
+    }
+
+    #[inline(always)]
+    fn word(self, op: Op, wide: bool, reg: u8) -> Option<(u64, u32)> {
+        let base = self.base.code();
+        if self.index.is_some() || base & 7 == 4 {
+            return None;
+        }
+        // rbp and r13 as bases have no form without a distance.
+        let (mode, bytes) = if self.disp == 0 && base & 7 != 5 {
+            (0x00, 1)
+        } else if self.disp as i8 as i32 == self.disp {
+            (0x40, 2)
+        } else {
+            (0x80, 5)
+        };
+        let operands = u64::from(mode | (reg & 7) << 3 | (base & 7));
+        let distance = u64::from(self.disp as u32) << 8;
+        word(op, wide, reg, base, operands | distance, bytes)
+    }
+
+    #[inline(always)]
+    fn put(self, _: &mut Emitter, out: &mut Bytes, reg: u8, _: u32) {
+        let base = self.base.code() & 7;
+        // rbp and r13 as bases have no form without a distance.
+        let (mode, distance, bits) = if self.disp == 0 && base != 5 {
+            (0x00, 0, 0)
+        } else if self.disp as i8 as i32 == self.disp {
+            (0x40, u64::from(self.disp as u8), 8)
+        } else {
+            (0x80, u64::from(self.disp as u32), 32)
+        };
+        match self.index {
+            // rsp and r12 as bases need the byte of an index.
+            None if base != 4 => out.put(mode | reg | base),
+            None => {
+                out.put(mode | reg | 4);
+                out.put(0x20 | base);
+            }
+            Some(index) => {
+                out.put(mode | reg | 4);
+                out.put((self.scale << 6) | ((index.code() & 7) << 3) | base);
+            }
+        }
+        out.put_tail(distance, bits);
+    }
+}
+
+impl Operand for Constant {
+    #[inline(always)]
+    fn word(self, _: Op, _: bool, _: u8) -> Option<(u64, u32)> {
+        None
+    }
+
+    #[inline(always)]
+    fn extension(self) -> (u8, u8) {
+        (0, 0)
+    }
+
+    #[inline(always)]
+    fn put(self, emitter: &mut Emitter, out: &mut Bytes, reg: u8, immediate: u32) {
+        out.put(reg | 5);
+        emitter.fixups.push(ConstantFixup {
+            field: emitter.position() + out.head_bits / 8,
+            tail: 4 + immediate as u8,
+            constant: self,
+        });
+        out.put_tail(0, 32);
+    }
+}
+
+impl Operand for Rm {
+    #[inline(always)]
+    fn word(self, _: Op, _: bool, _: u8) -> Option<(u64, u32)> {
+        None
+    }
+
+    #[inline(always)]
+    fn extension(self) -> (u8, u8) {
+        match self {
+            Rm::Reg(reg) => reg.extension(),
+            Rm::Mem(mem) => mem.extension(),
+            Rm::Constant(constant) => constant.extension(),
+        }
+    }
+
+    #[inline(always)]
+    fn is_prefixed_byte(self) -> bool {
+        matches!(self, Rm::Reg(reg) if reg.is_prefixed_byte())
+    }
+
+    #[inline(always)]
+    fn put(self, emitter: &mut Emitter, out: &mut Bytes, reg: u8, immediate: u32) {
+        match self {
+            Rm::Reg(operand) => operand.put(emitter, out, reg, immediate),
+            Rm::Mem(operand) => operand.put(emitter, out, reg, immediate),
+            Rm::Constant(operand) => operand.put(emitter, out, reg, immediate),
+        }
     }
 }
 
@@ -183,85 +352,41 @@ impl Emitter {
         self.code.truncate(len);
     }
 
+    /// Appends the lowest bytes of a word.
+    #[inline(always)]
+    fn append_word(&mut self, word: u64, bytes: u32) {
+        let len = self.code.len() + bytes as usize;
+        self.code.extend_from_slice(&word.to_le_bytes());
+        self.code.truncate(len);
+    }
+
     pub(super) fn byte(&mut self, byte: u8) {
         self.code.push(byte);
     }
 
     /// The operand part: what selects registers and memory, and immediates.
     #[inline(always)]
-    fn operands(&mut self, out: &mut Bytes, reg: u8, rm: Rm, imm: Imm) {
-        let reg = (reg & 7) << 3;
-        let tail = match imm {
-            Imm::None => 0,
-            Imm::I8(_) => 1,
-            Imm::I16(_) => 2,
-            Imm::I32(_) => 4,
+    fn operands(&mut self, out: &mut Bytes, reg: u8, rm: impl Operand, imm: Imm) {
+        let (value, bytes) = match imm {
+            Imm::None => (0, 0),
+            Imm::I8(imm) => (imm.into(), 1),
+            Imm::I16(imm) => (imm.into(), 2),
+            Imm::I32(imm) => (imm, 4),
         };
-        match rm {
-            Rm::Reg(rm) => out.put(0xc0 | reg | (rm.code() & 7)),
-            Rm::Mem(mem) => {
-                let base = mem.base.code();
-                // rbp and r13 as bases have no form without a distance.
-                let (mode, distance, bits) = if mem.disp == 0 && base & 7 != 5 {
-                    (0x00, 0, 0)
-                } else if mem.disp as i8 as i32 == mem.disp {
-                    (0x40, u64::from(mem.disp as u8), 8)
-                } else {
-                    (0x80, u64::from(mem.disp as u32), 32)
-                };
-                match mem.index {
-                    None if base & 7 != 4 => out.put(mode | reg | (base & 7)),
-                    None => {
-                        out.put(mode | reg | 4);
-                        out.put(0x20 | (base & 7));
-                    }
-                    Some(index) => {
-                        out.put(mode | reg | 4);
-                        out.put((mem.scale << 6) | ((index.code() & 7) << 3) | (base & 7));
-                    }
-                }
-                out.put_tail(distance, bits);
-            }
-            Rm::Constant(constant) => {
-                out.put(reg | 5);
-                self.fixups.push(ConstantFixup {
-                    field: self.position() + out.head_bits / 8,
-                    tail: 4 + tail,
-                    constant,
-                });
-                out.put_tail(0, 32);
-            }
-        }
-        match imm {
-            Imm::None => {}
-            Imm::I8(imm) => out.put_tail(imm.into(), 8),
-            Imm::I16(imm) => out.put_tail(imm.into(), 16),
-            Imm::I32(imm) => out.put_tail(imm.into(), 32),
-        }
-    }
-
-    #[inline(always)]
-    fn extension(rm: Rm) -> (u8, u8) {
-        match rm {
-            Rm::Reg(rm) => (0, rm.code() >> 3),
-            Rm::Mem(mem) => (
-                mem.index.map_or(0, |index| index.code() >> 3),
-                mem.base.code() >> 3,
-            ),
-            Rm::Constant(_) => (0, 0),
-        }
+        rm.put(self, out, (reg & 7) << 3, bytes);
+        out.put_tail(value.into(), 8 * bytes);
     }
 
     /// An instruction in the legacy encoding. `force` asks for a REX prefix, for
     /// byte registers.
     #[inline(always)]
-    fn legacy(&mut self, op: Op, wide: bool, force: bool, reg: u8, rm: Rm, imm: Imm) {
+    fn legacy(&mut self, op: Op, wide: bool, force: bool, reg: u8, rm: impl Operand, imm: Imm) {
         let mut out = Bytes::default();
         let prefix = (op >> 16) as u8;
         if prefix != 0 {
             out.put(prefix);
         }
-        let (x, b) = Self::extension(rm);
+        let (x, b) = rm.extension();
         let rex = (u8::from(wide) << 3) | ((reg >> 3) << 2) | (x << 1) | b;
         if rex != 0 || force {
             out.put(0x40 | rex);
@@ -285,21 +410,23 @@ impl Emitter {
 
     /// An instruction of 32 or 64 bits; `reg` may be an opcode extension.
     #[inline]
-    pub(super) fn op(&mut self, op: Op, wide: bool, reg: u8, rm: impl Into<Rm>) {
-        self.legacy(op, wide, false, reg, rm.into(), Imm::None);
+    pub(super) fn op(&mut self, op: Op, wide: bool, reg: u8, rm: impl Operand) {
+        match rm.word(op, wide, reg) {
+            Some((word, bytes)) => self.append_word(word, bytes),
+            None => self.legacy(op, wide, false, reg, rm, Imm::None),
+        }
     }
 
     /// The same with an immediate.
     #[inline]
-    pub(super) fn op_imm(&mut self, op: Op, wide: bool, reg: u8, rm: impl Into<Rm>, imm: Imm) {
-        self.legacy(op, wide, false, reg, rm.into(), imm);
+    pub(super) fn op_imm(&mut self, op: Op, wide: bool, reg: u8, rm: impl Operand, imm: Imm) {
+        self.legacy(op, wide, false, reg, rm, imm);
     }
 
     /// An instruction on byte registers.
     #[inline]
-    pub(super) fn op8(&mut self, op: Op, reg: Reg, rm: impl Into<Rm>) {
-        let rm = rm.into();
-        let force = reg.code() >= 4 || matches!(rm, Rm::Reg(rm) if rm.code() >= 4);
+    pub(super) fn op8(&mut self, op: Op, reg: Reg, rm: impl Operand) {
+        let force = reg.code() >= 4 || rm.is_prefixed_byte();
         self.legacy(op, false, force, reg.code(), rm, Imm::None);
     }
 
@@ -314,7 +441,7 @@ impl Emitter {
             _ => 3,
         };
         let map = (op >> 8) as u8;
-        let (x, b) = Self::extension(rm);
+        let (x, b) = rm.extension();
         let r = reg.code() >> 3;
         let last = ((!second & 15) << 3) | pp;
         if map == 1 && !wide && x == 0 && b == 0 {

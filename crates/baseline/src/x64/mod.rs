@@ -267,6 +267,16 @@ impl Assembler for Masm {
         }
     }
 
+    // The most frequent instructions, encoded with what is known of their address.
+
+    fn load_frame(&mut self, size: Size, dst: Reg, at: i32) {
+        self.e.op(0x8b, size.is_64(), dst.code(), Mem::at(RBP, at));
+    }
+
+    fn store_frame(&mut self, size: Size, src: Reg, at: i32) {
+        self.e.op(0x89, size.is_64(), src.code(), Mem::at(RBP, at));
+    }
+
     fn store_imm(&mut self, size: Size, value: i32, mem: Mem) {
         match size {
             Size::S8 => self.e.op_imm(0xc6, false, 0, mem, Imm::I8(value as u8)),

@@ -42,7 +42,7 @@ fn fits(value: i64) -> Option<Imm> {
 
 impl Masm {
     /// The form with an immediate of a byte when it fits.
-    fn alu_imm(&mut self, code: u8, wide: bool, rm: impl Into<Rm>, value: i32) {
+    fn alu_imm(&mut self, code: u8, wide: bool, rm: impl Operand, value: i32) {
         match i8::try_from(value) {
             Ok(value) => self.e.op_imm(0x83, wide, code, rm, Imm::I8(value as u8)),
             Err(_) => self.e.op_imm(0x81, wide, code, rm, Imm::I32(value as u32)),
