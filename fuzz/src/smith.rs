@@ -31,7 +31,8 @@ fn config(numbers: &mut Numbers, purpose: Purpose) -> Config {
         bulk_memory_enabled: on(70),
         reference_types_enabled: on(80),
         simd_enabled: on(60),
-        relaxed_simd_enabled: on(60),
+        // NaNs that come of these it lets be seen, also when it is to make them canonical.
+        relaxed_simd_enabled: on(60) && !purpose.canonical_nans,
         multi_value_enabled: on(80),
         saturating_float_to_int_enabled: on(80),
         sign_extension_ops_enabled: on(80),
@@ -83,4 +84,44 @@ fn config(numbers: &mut Numbers, purpose: Purpose) -> Config {
         config.allowed_instructions = InstructionKinds::new(&allowed);
     }
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmparser::{Parser, Payload};
+
+    use super::*;
+
+    /// How many relaxed instructions modules have.
+    fn relaxed(purpose: Purpose) -> usize {
+        let modules = (0..200).filter_map(|seed| module(&mut Numbers::from_seed(seed), purpose));
+        let of_body = |body: wasmparser::FunctionBody<'_>| {
+            let operators = body.get_operators_reader().expect("a valid body");
+            operators
+                .into_iter()
+                .filter(|operator| format!("{operator:?}").contains("Relaxed"))
+                .count()
+        };
+        modules
+            .map(|bytes| {
+                let payloads = Parser::new(0).parse_all(&bytes);
+                payloads
+                    .filter_map(|payload| match payload.expect("a valid module") {
+                        Payload::CodeSectionEntry(body) => Some(of_body(body)),
+                        _ => None,
+                    })
+                    .sum::<usize>()
+            })
+            .sum()
+    }
+
+    #[test]
+    fn nans_of_relaxed_instructions_are_not_seen() {
+        let purpose = |canonical_nans| Purpose {
+            canonical_nans,
+            bounded: false,
+        };
+        assert_eq!(relaxed(purpose(true)), 0);
+        assert_ne!(relaxed(purpose(false)), 0);
+    }
 }
