@@ -1,6 +1,5 @@
 //! The instructions whose bytes are read here, and not by the decoder, beside the decoder:
 //! with all operands that matter, in bodies that are valid and in those that are not.
-#![allow(missing_docs, reason = "not a library")]
 
 use tepui_module::wasmparser::Validator;
 use tepui_module::{Features, Module, TypeRegistry};

@@ -298,12 +298,7 @@ impl<A: Assembler> Function<'_, A> {
         let mut late = None;
         if let Some(dst) = in_register {
             let entry = self.stack[start];
-            let src = match entry.place() {
-                Place::Reg(reg) => Some(reg),
-                Place::Local(local) => self.locals[local as usize].reg,
-                _ => None,
-            };
-            match src {
+            match self.register_of(&entry) {
                 Some(src) if src == dst => {}
                 Some(src) => moves.push((src, dst, entry.repr)),
                 None => late = Some((entry, dst)),

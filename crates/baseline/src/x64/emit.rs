@@ -146,7 +146,9 @@ pub(super) trait Operand: Copy {
 
     /// The bytes of an instruction without prefix, in a word, and how many they are, if
     /// eight are enough. What lies above them means nothing.
-    fn word(self, op: Op, wide: bool, reg: u8) -> Option<(u64, u32)>;
+    fn word(self, _op: Op, _wide: bool, _reg: u8) -> Option<(u64, u32)> {
+        None
+    }
 
     /// Puts the byte that selects operands, which has `reg` in it, and what belongs to
     /// it. An immediate of so many bytes follows.
@@ -194,6 +196,19 @@ impl Operand for Reg {
     }
 }
 
+/// How an address says what its distance is: the mode, and how many bytes it takes.
+#[inline(always)]
+fn distance(mem: Mem) -> (u8, u32) {
+    // rbp and r13 as bases have no form without a distance.
+    if mem.disp == 0 && mem.base.code() & 7 != 5 {
+        (0x00, 0)
+    } else if mem.disp as i8 as i32 == mem.disp {
+        (0x40, 1)
+    } else {
+        (0x80, 4)
+    }
+}
+
 impl Operand for Mem {
     #[inline(always)]
     fn extension(self) -> (u8, u8) {
@@ -209,30 +224,16 @@ impl Operand for Mem {
         if self.index.is_some() || base & 7 == 4 {
             return None;
         }
-        // rbp and r13 as bases have no form without a distance.
-        let (mode, bytes) = if self.disp == 0 && base & 7 != 5 {
-            (0x00, 1)
-        } else if self.disp as i8 as i32 == self.disp {
-            (0x40, 2)
-        } else {
-            (0x80, 5)
-        };
+        let (mode, bytes) = distance(self);
         let operands = u64::from(mode | (reg & 7) << 3 | (base & 7));
         let distance = u64::from(self.disp as u32) << 8;
-        word(op, wide, reg, base, operands | distance, bytes)
+        word(op, wide, reg, base, operands | distance, 1 + bytes)
     }
 
     #[inline(always)]
     fn put(self, _: &mut Emitter, out: &mut Bytes, reg: u8, _: u32) {
         let base = self.base.code() & 7;
-        // rbp and r13 as bases have no form without a distance.
-        let (mode, distance, bits) = if self.disp == 0 && base != 5 {
-            (0x00, 0, 0)
-        } else if self.disp as i8 as i32 == self.disp {
-            (0x40, u64::from(self.disp as u8), 8)
-        } else {
-            (0x80, u64::from(self.disp as u32), 32)
-        };
+        let (mode, bytes) = distance(self);
         match self.index {
             // rsp and r12 as bases need the byte of an index.
             None if base != 4 => out.put(mode | reg | base),
@@ -245,16 +246,12 @@ impl Operand for Mem {
                 out.put((self.scale << 6) | ((index.code() & 7) << 3) | base);
             }
         }
-        out.put_tail(distance, bits);
+        let bits = 8 * bytes;
+        out.put_tail(u64::from(self.disp as u32) & ((1 << bits) - 1), bits);
     }
 }
 
 impl Operand for Constant {
-    #[inline(always)]
-    fn word(self, _: Op, _: bool, _: u8) -> Option<(u64, u32)> {
-        None
-    }
-
     #[inline(always)]
     fn extension(self) -> (u8, u8) {
         (0, 0)
@@ -273,11 +270,6 @@ impl Operand for Constant {
 }
 
 impl Operand for Rm {
-    #[inline(always)]
-    fn word(self, _: Op, _: bool, _: u8) -> Option<(u64, u32)> {
-        None
-    }
-
     #[inline(always)]
     fn extension(self) -> (u8, u8) {
         match self {
